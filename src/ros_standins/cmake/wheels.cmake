@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# Given as CMAKE_PROJECT_INCLUDE on the wheels host. The imported targets of the ROS wheels carry an include
+# directory of the machine that built them, which CMake refuses; this drops what does not exist here.
+function(_flow_manip_drop_missing_includes)
+  get_property(targets DIRECTORY PROPERTY IMPORTED_TARGETS)
+  foreach(target IN LISTS targets)
+    get_target_property(directories ${target} INTERFACE_INCLUDE_DIRECTORIES)
+    if(NOT directories)
+      continue()
+    endif()
+    set(kept "")
+    foreach(directory IN LISTS directories)
+      if(directory MATCHES "^\\$<" OR EXISTS "${directory}")
+        list(APPEND kept "${directory}")
+      endif()
+    endforeach()
+    set_target_properties(${target} PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${kept}")
+  endforeach()
+endfunction()
+cmake_language(DEFER CALL _flow_manip_drop_missing_includes)
