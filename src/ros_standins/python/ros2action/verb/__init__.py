@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs of `ros2 action`."""
+
+from ros2cli.verb import VerbExtension
+
+__all__ = ['VerbExtension']

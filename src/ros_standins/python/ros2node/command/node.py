@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ros2 node`."""
+
+from ros2cli.command import VerbCommand
+
+
+class NodeCommand(VerbCommand):
+    """Various node related sub-commands."""
+
+    VERBS = {
+        'info': ('ros2node.verb.info:InfoVerb', 'Output information about a node'),
+        'list': ('ros2node.verb.list:ListVerb', 'Output a list of available nodes'),
+    }
