@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rclpy glue that every node shares."""
