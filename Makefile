@@ -1,0 +1,31 @@
+# Everything a newcomer needs; each target sets the workspace up first if that is due.
+SHELL := bash
+SET_UP := src/flow_manip/scripts/set_up.sh
+# One thread per process: two busy cores run small array operations many times slower with more.
+ENV := . ./env.sh && export OMP_NUM_THREADS=1 &&
+TESTS := python -m pytest -q -n 2 --dist loadgroup
+
+.PHONY: help setup demo test test-all bench lint clean
+help:      ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup:     ## install and build; quick when nothing changed
+	@$(SET_UP)
+
+demo: setup  ## one instruction end to end in simulation (INSTRUCTION="..." for another)
+	@$(ENV) flow_manip demo $(if $(INSTRUCTION),--instruction "$(INSTRUCTION)")
+
+lint: setup  ## ruff and mypy
+	@$(ENV) ruff check . && ruff format --check . && mypy src/flow_manip_core/flow_manip_core
+
+test: lint   ## the fast suite
+	@$(ENV) $(TESTS) -m 'not slow and not gpu and not hardware'
+
+test-all: lint  ## everything that needs no GPU and no hardware
+	@$(ENV) $(TESTS) -m 'not gpu and not hardware'
+
+bench: setup ## tests/benchmarks, JSON into build/benchmarks (ONLY=<name> for one)
+	@$(ENV) python tests/benchmarks/run.py $(ONLY)
+
+clean:     ## remove everything that set-up and runs made
+	rm -rf .venv build install log runs

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulated cell: arm, gripper, table, objects and their camera."""
+
+from flow_manip.launch_common import arguments, lifecycle_parameters, node, rig_parameters
+from launch import LaunchDescription
+from launch.substitutions import LaunchConfiguration
+from launch_ros.parameter_descriptions import ParameterValue
+
+
+def generate_launch_description() -> LaunchDescription:
+    seed = ParameterValue(LaunchConfiguration('seed'), value_type=int)
+    # The simulator is the clock, so it does not follow one.
+    own = {'scene': LaunchConfiguration('scene'), 'seed': seed, 'use_sim_time': False}
+    return LaunchDescription(
+        [
+            *arguments(),
+            node(
+                'flow_manip_mujoco',
+                'simulation_node',
+                {**rig_parameters(), **lifecycle_parameters(), **own},
+            ),
+        ]
+    )
