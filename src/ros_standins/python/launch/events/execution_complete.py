@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The end of an action."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..event import Event
+
+if TYPE_CHECKING:
+    from ..action import Action
+
+
+class ExecutionComplete(Event):
+    """An action is done."""
+
+    name = 'launch.events.ExecutionComplete'
+
+    def __init__(self, *, action: Action) -> None:
+        """Stores the action."""
+        self.__action = action
+
+    @property
+    def action(self) -> Action:
+        """The action that is done."""
+        return self.__action

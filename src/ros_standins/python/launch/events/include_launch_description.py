@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wish to include a launch description."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..event import Event
+
+if TYPE_CHECKING:
+    from ..launch_description import LaunchDescription
+
+
+class IncludeLaunchDescription(Event):
+    """A launch description is to be included."""
+
+    name = 'launch.events.IncludeLaunchDescription'
+
+    def __init__(self, launch_description: LaunchDescription) -> None:
+        """Stores the description."""
+        self.__launch_description = launch_description
+
+    @property
+    def launch_description(self) -> LaunchDescription:
+        """The description."""
+        return self.__launch_description

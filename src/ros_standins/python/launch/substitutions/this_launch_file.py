@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The launch file itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TYPE_CHECKING
+
+from ..frontend.expose import expose_substitution
+from ..some_substitutions_type import SomeSubstitutionsType
+from ..substitution import Substitution
+from .substitution_failure import SubstitutionFailure
+
+if TYPE_CHECKING:
+    from ..launch_context import LaunchContext
+
+
+@expose_substitution('filename')
+class ThisLaunchFile(Substitution):
+    """The path of the launch file that is being read."""
+
+    def __init__(self) -> None:
+        """Takes nothing."""
+        super().__init__()
+
+    @classmethod
+    def parse(
+        cls, data: Sequence[SomeSubstitutionsType]
+    ) -> tuple[type[ThisLaunchFile], dict[str, Any]]:
+        """Reads ``$(filename)``."""
+        if data:
+            raise TypeError('filename substitution expects no arguments')
+        return cls, {}
+
+    def describe(self) -> str:
+        """Returns a description for people."""
+        return 'ThisLaunchFile()'
+
+    def perform(self, context: LaunchContext) -> str:
+        """Returns the path.
+
+        Raises:
+            SubstitutionFailure: No launch file is being read.
+        """
+        path = context.get_locals_as_dict().get('current_launch_file_path')
+        if path is None:
+            raise SubstitutionFailure('ThisLaunchFile used outside of a launch file (in a script)')
+        return str(path)
