@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: E402 - the imports below need what the skips above them ask for
 """cv_bridge: pixels survive, colours change as OpenCV changes them, bad input is refused."""
 
 from array import array
@@ -172,7 +173,7 @@ def test_a_colour_encoding_refuses_an_image_with_other_channels(bridge):
     with pytest.raises(CvBridgeError, match='rgba8, but image has incompatible type 8UC3'):
         bridge.cv2_to_imgmsg(image, 'rgba8')
     plain = bridge.cv2_to_imgmsg(image)
-    with pytest.raises(CvBridgeError, match='mono16.*8UC3'):
+    with pytest.raises(CvBridgeError, match=r'mono16.*8UC3'):
         bridge.imgmsg_to_cv2(plain, 'mono16')
 
 

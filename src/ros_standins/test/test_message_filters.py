@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: E402 - the imports below need what the skips above them ask for
 """message_filters: what is documented of the real package, and what its callers rely on."""
 
 from itertools import permutations
