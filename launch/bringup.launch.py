@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole stack: simulation or hardware, camera, perception, world model, planning, control, task, views."""
+"""The whole stack, from camera and robot to the `manipulate` action."""
 
-from flow_manip.launch_common import SIMULATED, arguments, include
 from launch import LaunchDescription
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
+
+from flow_manip.launch_common import arguments, include, SIMULATED
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cameras other than the simulated one: a recording, or a RealSense."""
 
-from flow_manip.launch_common import arguments, lifecycle_parameters, node, rig_parameters
 from launch import LaunchDescription
 from launch.conditions import IfCondition
 from launch.substitutions import EqualsSubstitution, LaunchConfiguration
+
+from flow_manip.launch_common import arguments, lifecycle_parameters, node, rig_parameters
 
 
 def chosen(name: str) -> IfCondition:

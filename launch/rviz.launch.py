@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """RViz with the workspace's displays."""
 
-from flow_manip.launch_common import SHARE, SIMULATED, arguments
 from launch import LaunchDescription
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
+
+from flow_manip.launch_common import arguments, SHARE, SIMULATED
 
 
 def generate_launch_description() -> LaunchDescription:

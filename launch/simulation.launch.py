@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulated cell: arm, gripper, table, objects and their camera."""
 
-from flow_manip.launch_common import arguments, lifecycle_parameters, node, rig_parameters
 from launch import LaunchDescription
 from launch.substitutions import LaunchConfiguration
 from launch_ros.parameter_descriptions import ParameterValue
+
+from flow_manip.launch_common import arguments, lifecycle_parameters, node, rig_parameters
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `manipulate` action."""
 
-from flow_manip.launch_common import arguments, node, rig_parameters
 from launch import LaunchDescription
 from launch.substitutions import LaunchConfiguration
+
+from flow_manip.launch_common import arguments, node, rig_parameters
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The browser view."""
 
-from flow_manip.launch_common import arguments, node, rig_parameters
 from launch import LaunchDescription
+
+from flow_manip.launch_common import arguments, node, rig_parameters
 
 
 def generate_launch_description() -> LaunchDescription:

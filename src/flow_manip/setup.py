@@ -9,7 +9,7 @@ share = f'share/{package_name}'
 
 
 def files_below(folder: str) -> list[tuple[str, list[str]]]:
-    """List every file below `folder`, a link to the workspace's top level, for installation into share/."""
+    """List every file below `folder`, a link to the top level, for installation into share/."""
     found = []
     for path, _, names in os.walk(folder, followlinks=True):
         files = sorted(str(Path(path) / name) for name in names if not name.endswith('.pyc'))

@@ -15,6 +15,7 @@ from launch.substitutions import (
     PathJoinSubstitution,
 )
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 SHARE = FindPackageShare('flow_manip')
@@ -35,30 +36,66 @@ def arguments() -> list[DeclareLaunchArgument]:
     empty = PathJoinSubstitution([CONFIG, 'empty.yaml'])
     boolean = {'choices': ['true', 'false']}
     return [
-        DeclareLaunchArgument('robot', default_value='franka', choices=['franka'], description='Folder in config/robots'),
         DeclareLaunchArgument(
-            'hardware', default_value='mujoco', choices=['mujoco', 'real', 'none'],
-            description='Who serves the arm: the simulator, controllers that already run, or nobody (dry runs)',
+            'robot',
+            default_value='franka',
+            choices=['franka'],
+            description='Folder in config/robots',
         ),
         DeclareLaunchArgument(
-            'camera', default_value='mujoco', choices=['mujoco', 'recording', 'realsense', 'none'],
-            description='Who publishes the camera: the simulator, a recording, a RealSense, or a node that already runs',
+            'hardware',
+            default_value='mujoco',
+            choices=['mujoco', 'real', 'none'],
+            description='Who serves the arm: the simulator, running controllers, or nobody',
         ),
-        DeclareLaunchArgument('recording', default_value='', description='Folder or MCAP to play (camera:=recording)'),
-        DeclareLaunchArgument('rig', default_value='tabletop', description='File in config/rigs, or a path to a yaml file'),
-        DeclareLaunchArgument('pipeline', default_value='default', description='File in config/pipelines'),
-        DeclareLaunchArgument('scene', default_value='tabletop', description='What stands on the simulated table: tabletop, random, or object names'),
+        DeclareLaunchArgument(
+            'camera',
+            default_value='mujoco',
+            choices=['mujoco', 'recording', 'realsense', 'none'],
+            description='Who publishes the images; none: a node that already runs',
+        ),
+        DeclareLaunchArgument(
+            'recording', default_value='', description='Folder or MCAP to play (camera:=recording)'
+        ),
+        DeclareLaunchArgument(
+            'rig',
+            default_value='tabletop',
+            description='File in config/rigs, or a path to a yaml file',
+        ),
+        DeclareLaunchArgument(
+            'pipeline', default_value='default', description='File in config/pipelines'
+        ),
+        DeclareLaunchArgument(
+            'scene',
+            default_value='tabletop',
+            description='What stands on the simulated table: tabletop, random, or object names',
+        ),
         DeclareLaunchArgument('seed', default_value='0', description='Of the simulated scene'),
         DeclareLaunchArgument('namespace', default_value='', description='Of every node'),
-        DeclareLaunchArgument('params_file', default_value=empty, description='Parameters that win over all others'),
-        DeclareLaunchArgument('autostart', default_value='true', description='Activate lifecycle nodes', **boolean),
-        DeclareLaunchArgument('log_level', default_value='info', choices=['debug', 'info', 'warn', 'error'], description='Of every node'),
-        DeclareLaunchArgument('use_rviz', default_value='false', description='Start RViz', **boolean),
-        DeclareLaunchArgument('use_viewer', default_value='false', description='Serve the browser view', **boolean),
+        DeclareLaunchArgument(
+            'params_file', default_value=empty, description='Parameters that win over all others'
+        ),
+        DeclareLaunchArgument(
+            'autostart', default_value='true', description='Activate lifecycle nodes', **boolean
+        ),
+        DeclareLaunchArgument(
+            'log_level',
+            default_value='info',
+            choices=['debug', 'info', 'warn', 'error'],
+            description='Of every node',
+        ),
+        DeclareLaunchArgument(
+            'use_rviz', default_value='false', description='Start RViz', **boolean
+        ),
+        DeclareLaunchArgument(
+            'use_viewer', default_value='false', description='Serve the browser view', **boolean
+        ),
     ]
 
 
-def node(package: str, executable: str, parameters: dict[str, Any] | None = None, **kwargs: Any) -> Node:
+def node(
+    package: str, executable: str, parameters: dict[str, Any] | None = None, **kwargs: Any
+) -> Node:
     """Describe a node of the workspace: it reads the parameter files and reports its output.
 
     Args:
@@ -86,12 +123,12 @@ def rig_parameters() -> dict[str, Any]:
 
 def lifecycle_parameters() -> dict[str, Any]:
     """Return the parameters of a lifecycle node."""
-    from launch_ros.parameter_descriptions import ParameterValue
-
     return {'autostart': ParameterValue(LaunchConfiguration('autostart'), value_type=bool)}
 
 
 def include(name: str, condition: IfCondition | None = None) -> LaunchDescriptionEntity:
     """Include another launch file of this workspace with the same arguments."""
-    source = PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, 'launch', f'{name}.launch.py']))
+    source = PythonLaunchDescriptionSource(
+        PathJoinSubstitution([SHARE, 'launch', f'{name}.launch.py'])
+    )
     return IncludeLaunchDescription(source, condition=condition)

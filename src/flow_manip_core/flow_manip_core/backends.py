@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Building backends from parameters: the same yaml serves ROS nodes and one process without ROS.
 
-A backend is a class with a nested frozen dataclass ``Config`` and ``__init__(self, config, context)``. Its parameters stand
+A backend is a class with a nested frozen dataclass ``Config`` and ``__init__(self, config,
+context)``. Its parameters stand
 under its name: ``{'backend': 'tabletop', 'tabletop': {'min_points': 40}}``.
 """
 
@@ -35,7 +36,9 @@ def create_backend(registry: Registry[T], parameters: Mapping[str, Any], context
 
 
 def pipeline_parameters(pipeline: str, robot: str) -> dict[str, dict[str, Any]]:
-    """Read the parameters of every node as launch gives them: nodes.yaml, the robot's, then the pipeline's.
+    """Read the parameters of every node as launch gives them.
+
+    Later files win: nodes.yaml, the robot's, the pipeline's.
 
     Returns:
         Parameters by node name, e.g. ``{'segmentation_node': {'backend': 'tabletop', ...}}``.

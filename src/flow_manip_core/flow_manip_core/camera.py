@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pinhole camera: pixels to rays to points and back.
 
-Optical frame as in REP-103: z forward, x right, y down. Pixel (u, v) = (column, row); the centre of the first pixel is (0, 0).
+Optical frame as in REP-103: z forward, x right, y down. Pixel (u, v) = (column, row); the centre
+of the first pixel is (0, 0).
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class CameraModel:
             raise InvalidInputError(f'camera is {self.width} x {self.height} pixels')
         if not np.isfinite(values).all() or self.fx <= 0 or self.fy <= 0:
             raise InvalidInputError(
-                f'camera intrinsics fx, fy, cx, cy = {values.tolist()}: focal lengths must be positive'
+                f'camera intrinsics fx, fy, cx, cy = {values.tolist()}: focal lengths must be '
+                'positive'
             )
 
     @classmethod
@@ -65,7 +67,7 @@ class CameraModel:
         return np.array([[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]])
 
     def project(self, points_camera: ArrayLike) -> NDArray[np.float64]:
-        """Project (..., 3) points of the optical frame to (..., 2) pixels; NaN behind the camera."""
+        """Project (..., 3) optical frame points to (..., 2) pixels; NaN behind the camera."""
         points = np.asarray(points_camera, dtype=np.float64)
         z = np.where(points[..., 2] > 1e-9, points[..., 2], np.nan)
         return np.stack(
@@ -74,14 +76,14 @@ class CameraModel:
         )
 
     def deproject(self, pixels: ArrayLike, depth: ArrayLike) -> NDArray[np.float64]:
-        """Lift (..., 2) pixels at (...,) depth along z [m] to (..., 3) points of the optical frame."""
+        """Lift (..., 2) pixels at (...,) depth along z [m] to (..., 3) optical frame points."""
         pixels, depth = np.asarray(pixels, dtype=np.float64), np.asarray(depth, dtype=np.float64)
         x = (pixels[..., 0] - self.cx) / self.fx * depth
         y = (pixels[..., 1] - self.cy) / self.fy * depth
         return np.stack([x, y, depth], axis=-1)
 
     def lift(self, depth: NDArray) -> NDArray[np.float64]:
-        """Lift a whole (H, W) depth image [m] to (H, W, 3) points of the optical frame, NaN where depth is."""
+        """Lift a (H, W) depth image [m] to (H, W, 3) optical frame points, NaN where depth is."""
         if depth.shape != (self.height, self.width):
             raise InvalidInputError(
                 f'depth is {depth.shape}, the camera {(self.height, self.width)}'
@@ -93,5 +95,5 @@ class CameraModel:
 def project_from(
     camera: CameraModel, T_world_camera: NDArray, points_world: ArrayLike
 ) -> NDArray[np.float64]:
-    """Project (..., 3) world points to (..., 2) pixels of a camera at `T_world_camera`; NaN behind it."""
+    """Project (..., 3) world points to (..., 2) pixels; NaN behind the camera."""
     return camera.project(transform_points(invert_transform(T_world_camera), points_world))

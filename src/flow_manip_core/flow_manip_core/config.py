@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Configuration: dataclasses filled from mappings and yaml files, with nothing silently ignored."""
+"""Dataclasses filled from mappings and yaml files, with nothing silently ignored."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass, MISSING
 from difflib import get_close_matches
 import os
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints, TypeVar
 
 import yaml
 
@@ -20,7 +20,8 @@ C = TypeVar('C')
 def config_root() -> Path:
     """Return the folder that holds robots/, rigs/ and pipelines/.
 
-    ``FLOW_MANIP_CONFIG`` if set, else the installed package `flow_manip`'s share, else the checkout this file is in.
+    ``FLOW_MANIP_CONFIG`` if set, else the installed package `flow_manip`'s share, else the
+    checkout this file is in.
 
     Raises:
         ConfigurationError: none of them exists.
@@ -68,7 +69,8 @@ def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = '') -> C:
         where: named in messages.
 
     Raises:
-        ConfigurationError: an unknown key (with the nearest one), a missing one, or a value of the wrong type.
+        ConfigurationError: an unknown key (with the nearest one), a missing one, or a value of the
+            wrong type.
     """
     where = where or cls.__name__
     types = get_type_hints(cls)
@@ -90,7 +92,7 @@ def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = '') -> C:
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:
-    """Check `value` against the annotation `kind` and convert lists to tuples, integers to floats."""
+    """Check `value` against the annotation `kind`; lists become tuples, integers floats."""
     if is_dataclass(kind) and isinstance(kind, type):
         if not isinstance(value, Mapping):
             raise ConfigurationError(f'{where}: expected a mapping, got {value!r}')

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can go wrong, one class per cause.
 
-Library code raises; nobody returns ``(ok, value)``. Every class has the code that actions and services carry in
-``error_code``: 1..99 are shared, GenerateFlow has the 100s, PlanFromFlow the 200s, ExecutePlan the 300s, Manipulate the
+Library code raises; nobody returns ``(ok, value)``. Every class has the code that actions and
+services carry in
+``error_code``: 1..99 are shared, GenerateFlow has the 100s, PlanFromFlow the 200s, ExecutePlan the
+300s, Manipulate the
 400s, Segment the 500s, RankFlows the 600s. A stage's code passes through `Manipulate` unchanged.
 """
 
@@ -294,7 +296,8 @@ def error_classes() -> dict[int, type[FlowManipError]]:
 def error_from_code(code: int, message: str) -> FlowManipError:
     """Return the error that a remote stage reported as `code` and `message`.
 
-    A code that nobody here knows becomes the root class with that code, so nothing is lost on the way.
+    A code that nobody here knows becomes the root class with that code, so nothing is lost on the
+    way.
     """
     cls = error_classes().get(int(code))
     if cls is not None:

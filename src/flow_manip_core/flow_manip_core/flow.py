@@ -17,7 +17,7 @@ MAX_COORDINATE = 100.0  # [m]; farther than any robot reaches: a broken depth or
 
 
 class FlowEncoding(IntEnum):
-    """How a (T, N, 3) array of a flow is to be read; row 0 always holds the absolute start positions."""
+    """How a (T, N, 3) array of a flow is to be read; row 0 always holds the start positions."""
 
     ABSOLUTE = 0
     CUMULATIVE = 1
@@ -27,7 +27,8 @@ class FlowEncoding(IntEnum):
 def encode_points(points: ArrayLike, encoding: FlowEncoding) -> NDArray[np.float64]:
     """Turn (T, N, 3) absolute positions into `encoding`.
 
-    CUMULATIVE holds displacements since step 0 (FloMo's text), INCREMENT those since the step before (LaMP, FloMo's
+    CUMULATIVE holds displacements since step 0 (FloMo's text), INCREMENT those since the step
+    before (LaMP, FloMo's
     figures). Both keep the start positions in row 0, so `decode_points` needs nothing else.
     """
     points = np.array(points, dtype=np.float64)
@@ -39,7 +40,7 @@ def encode_points(points: ArrayLike, encoding: FlowEncoding) -> NDArray[np.float
 
 
 def decode_points(encoded: ArrayLike, encoding: FlowEncoding) -> NDArray[np.float64]:
-    """Turn (T, N, 3) values in `encoding` back into absolute positions; the inverse of `encode_points`."""
+    """Turn (T, N, 3) values in `encoding` back into positions; the inverse of `encode_points`."""
     points = np.array(encoded, dtype=np.float64)
     if encoding == FlowEncoding.CUMULATIVE:
         points[1:] += points[0]
@@ -107,11 +108,13 @@ class ObjectFlow:
         seen = self.points[self.visible]
         if not np.isfinite(seen).all():
             raise InvalidInputError(
-                f'{int((~np.isfinite(seen)).any(axis=-1).sum())} visible flow points are not finite'
+                f'{int((~np.isfinite(seen)).any(axis=-1).sum())} visible flow points are not '
+                'finite'
             )
         if seen.size and float(np.abs(seen).max()) > MAX_COORDINATE:
             raise InvalidInputError(
-                f'a flow point is {float(np.abs(seen).max()):.3g} m from the origin, limit {MAX_COORDINATE:g} m'
+                f'a flow point is {float(np.abs(seen).max()):.3g} m from the origin, limit '
+                f'{MAX_COORDINATE:g} m'
             )
 
     @property
@@ -145,7 +148,8 @@ class ObjectFlow:
 
     def in_frame(self, frame_id: str, T_new_old: ArrayLike) -> ObjectFlow:
         """Return the flow expressed in another frame, given the (4, 4) transform into it."""
-        return replace(self, points=transform_points(T_new_old, self.points), frame_id=frame_id)
+        moved = transform_points(T_new_old, self.points).astype(np.float32)
+        return replace(self, points=moved, frame_id=frame_id)
 
     def with_score(self, score: float) -> ObjectFlow:
         """Return the same flow with another score."""

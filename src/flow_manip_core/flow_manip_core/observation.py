@@ -49,7 +49,8 @@ class Observation:
             )
         if not is_rigid(self.T_world_camera, tolerance=1e-4):
             raise InvalidInputError(
-                f'T_world_camera is not a rigid transform: {np.asarray(self.T_world_camera).tolist()}'
+                'T_world_camera is not a rigid transform: '
+                f'{np.asarray(self.T_world_camera).tolist()}'
             )
         if any(not np.isfinite(value) for value in self.joint_positions.values()):
             raise InvalidInputError(
@@ -57,7 +58,7 @@ class Observation:
             )
 
     def points_world(self) -> NDArray[np.float64]:
-        """Return (H, W, 3) points of every pixel in the world frame, NaN where depth is unknown or not positive."""
+        """Return the (H, W, 3) world points of all pixels, NaN where depth is unknown."""
         depth = np.where(self.depth > 0, self.depth, np.nan)
         return transform_points(self.T_world_camera, self.camera.lift(depth))
 

@@ -18,7 +18,8 @@ class Grasp:
     """One way to hold an object with a two-finger gripper.
 
     Attributes:
-        T_world_tcp: (4, 4) pose of the tool centre point: z along the approach, y along the closing direction.
+        T_world_tcp: (4, 4) pose of the tool centre point: z along the approach, y along the
+            closing direction.
         width: opening between the fingers that the object needs [m].
         score: 0..1, larger is better.
     """

@@ -39,7 +39,8 @@ class Registry(Generic[T]):
         """Return the class registered as `name`, or at the path `name` if it has a colon.
 
         Raises:
-            BackendError: unknown name (with the nearest one), or its import failed (with the command that installs
+            BackendError: unknown name (with the nearest one), or its import failed (with the
+                command that installs
                 what is missing).
         """
         path = name if ':' in name else self.paths.get(name)

@@ -41,7 +41,8 @@ def fit_rigid_transform(
         or w.shape != (len(source),)
     ):
         raise InvalidInputError(
-            f'source {source.shape}, target {target.shape} and weights {w.shape} do not belong together'
+            f'source {source.shape}, target {target.shape} and weights {w.shape} do not belong '
+            'together'
         )
     used = w > 0
     source, target, w = source[used], target[used], w[used]
@@ -75,7 +76,8 @@ def fit_flow_transforms(flow: ObjectFlow) -> tuple[NDArray[np.float64], NDArray[
     First-frame mode: every step against step 0, so errors do not add up.
 
     Returns:
-        (T, 4, 4) T_world_start, the first exactly identity, and (T,) root mean square residuals [m].
+        (T, 4, 4) T_world_start, the first exactly identity, and (T,) root mean square residuals
+        [m].
 
     Raises:
         DegenerateFlowError: a step has too few visible points; the message names the step.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands where: the robot, its gripper and the rig, read from config/robots and config/rigs."""
+"""What stands where: robot, gripper and rig, read from config/robots and config/rigs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ Quaternion = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class GripperConfig:
-    """A two-finger parallel gripper; frame: the tool centre point, z along the approach, y along the closing direction.
+    """A two-finger parallel gripper.
+
+    Frame: the tool centre point, z along the approach, y along the closing direction.
 
     Attributes:
         joint_names: finger joints, each travels half the opening.
@@ -83,7 +85,8 @@ class RobotConfig:
         for name in ('home', 'max_velocity', 'max_acceleration'):
             if len(getattr(self, name)) != len(self.joint_names):
                 raise ConfigurationError(
-                    f'{name} has {len(getattr(self, name))} values for {len(self.joint_names)} joints'
+                    f'{name} has {len(getattr(self, name))} values for {len(self.joint_names)} '
+                    'joints'
                 )
 
     @property
@@ -115,12 +118,12 @@ class WorkspaceConfig:
     def contains(self, points: NDArray, margin: float = 0.0) -> NDArray[np.bool_]:
         """Say for (..., 3) world points which lie inside, `margin` metres from every side."""
         lower, upper = np.asarray(self.lower) + margin, np.asarray(self.upper) - margin
-        return ((points >= lower) & (points <= upper)).all(axis=-1)
+        return np.asarray(((points >= lower) & (points <= upper)).all(axis=-1))
 
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """A camera of the rig; `pose` is T_world_camera of the optical frame (used where nobody publishes it)."""
+    """A camera of the rig; `pose` is T_world_camera of its optical frame."""
 
     name: str
     width: int = 640
@@ -138,7 +141,8 @@ class RigConfig:
         base: T_world_base of the robot's root link.
         workspace: the box for objects and hand.
         camera: the camera that observes.
-        support_height: rough height of the table top in the world frame [m]; perception refines it.
+        support_height: rough height of the table top in the world frame [m]; perception refines
+            it.
     """
 
     frame_id: str

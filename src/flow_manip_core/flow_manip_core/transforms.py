@@ -88,7 +88,7 @@ def interpolate_transforms(times: ArrayLike, transforms: ArrayLike, at: ArrayLik
 
 
 def is_rigid(transform: ArrayLike, tolerance: float = 1e-6) -> bool:
-    """Say whether a (4, 4) matrix is a rotation and a translation (no scale, no mirror, finite)."""
+    """Say whether a (4, 4) matrix is a rotation and a translation: no scale, no mirror."""
     transform = np.asarray(transform, dtype=np.float64)
     if transform.shape != (4, 4) or not np.isfinite(transform).all():
         return False

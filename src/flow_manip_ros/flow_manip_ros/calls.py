@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calling services and actions from a thread that may block, with time-outs, cancel and loss of the peer.
+"""Calling services and actions and waiting: time-outs, cancel, loss of the peer.
 
-The node must spin in other threads (a MultiThreadedExecutor, and clients in a reentrant callback group).
+The node must spin in other threads (a MultiThreadedExecutor, and clients in a reentrant callback
+group).
 """
 
 from __future__ import annotations
@@ -120,7 +121,8 @@ def call_action(
 ) -> Any:
     """Send a goal, wait for its end and return its result.
 
-    A cancel, a time-out or an error on this side cancels the goal over there and waits until it has ended.
+    A cancel, a time-out or an error on this side cancels the goal over there and waits until it
+    has ended.
 
     Raises:
         RejectedError: the server refused the goal.

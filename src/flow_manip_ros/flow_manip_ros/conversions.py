@@ -85,7 +85,8 @@ def array_from_image(image: Image) -> NDArray:
         raise InvalidInputError(f'image is {image.width} x {image.height} pixels')
     if image.step < row or len(image.data) < image.step * image.height:
         raise InvalidInputError(
-            f'{image.width} x {image.height} {image.encoding} image has step {image.step} and {len(image.data)} bytes'
+            f'{image.width} x {image.height} {image.encoding} image has step {image.step} and '
+            f'{len(image.data)} bytes'
         )
     data = np.frombuffer(image.data, dtype=np.uint8, count=image.step * image.height)
     data = data.reshape(image.height, image.step)[:, :row]
@@ -121,7 +122,8 @@ def color_from_image(image: Image) -> NDArray[np.uint8]:
 def depth_from_image(image: Image) -> NDArray[np.float32]:
     """Read a depth image as (H, W) float32 metres, NaN where unknown.
 
-    32FC1 is metres; 16UC1 and mono16 are millimetres with 0 unknown, as drivers send them (REP-118).
+    32FC1 is metres; 16UC1 and mono16 are millimetres with 0 unknown, as drivers send them
+    (REP-118).
     """
     pixels = array_from_image(image)
     if image.encoding == '32FC1':
@@ -135,7 +137,7 @@ def depth_from_image(image: Image) -> NDArray[np.float32]:
 
 
 def _bytes(values: NDArray) -> array.array:
-    """Return the bytes of an array in the one type that message fields take without a per-element check."""
+    """Return bytes in the one type that message fields take without checking each element."""
     data = array.array('B')
     data.frombytes(np.ascontiguousarray(values).tobytes())
     return data
@@ -191,7 +193,8 @@ def _transform(translation: tuple, quaternion: tuple) -> NDArray[np.float64]:
     length = float(np.linalg.norm(quaternion))
     if not (np.isfinite(translation).all() and abs(length - 1.0) < 0.01):
         raise InvalidInputError(
-            f'pose with position {translation} and quaternion {quaternion} is not a rigid transform'
+            f'pose with position {translation} and quaternion {quaternion} is not a rigid '
+            'transform'
         )
     return transform_from_quaternion(translation, quaternion)
 
@@ -200,7 +203,7 @@ def _transform(translation: tuple, quaternion: tuple) -> NDArray[np.float64]:
 
 
 def camera_from_info(info: CameraInfo) -> CameraModel:
-    """Read intrinsics; a distorted camera is refused unless its image is declared rectified (all d zero)."""
+    """Read intrinsics; a distorted camera (any d other than zero) is refused."""
     if any(abs(d) > 1e-9 for d in info.d):
         raise InvalidInputError('camera_info has distortion; use a rectified image')
     return CameraModel.from_matrix(info.width, info.height, np.array(info.k))
@@ -279,7 +282,11 @@ def msg_from_mask(mask: Mask, header: Header) -> fm.InstanceMask:
 
 
 def flow_from_msg(message: fm.ObjectFlow) -> ObjectFlow:
-    """Read a flow in any encoding; raises InvalidInputError on sizes that do not fit or values that make no sense."""
+    """Read a flow in any encoding.
+
+    Raises:
+        InvalidInputError: sizes do not fit, or values make no sense.
+    """
     steps, points = message.num_steps, message.num_points
     if not 0 < steps * points <= MAX_FLOW_VALUES:
         raise InvalidInputError(f'flow of {steps} steps x {points} points')
@@ -346,7 +353,7 @@ def msg_from_grasp(grasp: Grasp) -> fm.GraspCandidate:
 
 
 def trajectory_from_msg(message: JointTrajectory) -> Trajectory:
-    """Read a joint trajectory; missing velocities and accelerations are zero only if the point gives none at all."""
+    """Read a joint trajectory; a point without velocities or accelerations has zeros."""
     names, points = tuple(message.joint_names), message.points
 
     def rows(field: str) -> NDArray[np.float64]:

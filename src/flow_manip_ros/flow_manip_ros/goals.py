@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serving goals: one at a time, cancellable at every moment, each in exactly one terminal state."""
+"""Serving goals: one at a time, cancellable always, each in exactly one terminal state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def run_goal(
 ) -> Any:
     """Run `work`, which fills `result`, and put the goal into its terminal state.
 
-    An exception that escapes an execute callback would reach the client as a default result, so nothing does.
+    An exception that escapes an execute callback would reach the client as a default result, so
+    nothing does.
     """
     try:
         work()
@@ -77,7 +78,8 @@ class SingleGoalServer:
         node: owner.
         action_type: e.g. `PlanFromFlow`.
         name: of the action.
-        work: called with (goal_handle, result, cancelled) in a thread of its own; fills `result`, raises FlowManipError.
+        work: called with (goal_handle, result, cancelled) in a thread of its own; fills `result`,
+            raises FlowManipError.
             `cancelled()` turns True on a cancel request and on shutdown.
     """
 

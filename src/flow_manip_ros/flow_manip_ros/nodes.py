@@ -37,9 +37,10 @@ class PlainNode(Node):
 
 
 class ManagedNode(LifecycleNode):
-    """A lifecycle node that holds a device or a model: cameras, perception, world model, simulation.
+    """A lifecycle node: one that holds a device or a model.
 
-    Subclasses fill `set_up` (configure), `start` (activate), `stop` (deactivate), `tear_down` (clean up). rclpy swallows what
+    Subclasses fill `set_up` (configure), `start` (activate), `stop` (deactivate), `tear_down`
+    (clean up). rclpy swallows what
     a transition callback raises; here it is logged, kept in `failure`, and the transition fails.
 
     Attributes:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """ROS parameters mirrored from dataclasses, with unknown keys refused.
 
-ROS itself ignores a misspelt key of a parameter file. Here a node claims what it knows; `Parameters.check` refuses the rest.
+ROS itself ignores a misspelt key of a parameter file. Here a node claims what it knows;
+`Parameters.check` refuses the rest.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ _OF_RCLPY = ('use_sim_time', 'start_type_description_service', 'qos_overrides')
 class Parameters:
     """Declares a node's parameters from dataclasses and single values, all read-only.
 
-    The node must have been made with ``automatically_declare_parameters_from_overrides=True`` (the node bases of this package
+    The node must have been made with ``automatically_declare_parameters_from_overrides=True`` (the
+    node bases of this package
     are), which is the public way to learn which keys a parameter file holds.
     """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures for tests of nodes: an own context, an own domain, nothing shared with other tests or robots.
+"""Fixtures for tests of nodes: an own context, an own domain, nothing shared.
 
 In a conftest.py: ``from flow_manip_ros.testing import ros``.
 """
@@ -51,7 +51,7 @@ class RosScope:
         return node
 
     def start(self, cls: Callable[..., Node], parameters: dict[str, Any] | None = None) -> Any:
-        """Create a node of `cls` with parameters, activate it if it is a lifecycle node, and spin it."""
+        """Create a node of `cls`, activate it if it is a lifecycle node, and spin it."""
         overrides = [Parameter(name, value=value) for name, value in (parameters or {}).items()]
         node = cls(context=self.context, parameter_overrides=overrides)
         if hasattr(node, 'trigger_configure'):
@@ -67,7 +67,7 @@ class RosScope:
         return received
 
     def wait_until(self, condition: Callable[[], Any], timeout: float = 10.0) -> Any:
-        """Wait until `condition()` is true and return its value; fail the test after `timeout` seconds."""
+        """Wait until `condition()` is true and return its value; fail after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if value := condition():

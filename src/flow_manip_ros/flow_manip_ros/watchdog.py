@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Noticing within a quarter of a second that another process died or hangs.
 
-Discovery alone forgets a killed participant only after many seconds. Every node of the workspace holds a publisher with a
+Discovery alone forgets a killed participant only after many seconds. Every node of the workspace
+holds a publisher with a
 liveliness lease; whoever depends on that node watches the lease.
 """
 
@@ -26,7 +27,7 @@ _QOS = QoSProfile(
 
 
 class Heartbeat:
-    """Says that this node's process lives, on ``<node>/heartbeat``; the middleware renews the lease."""
+    """Says on ``<node>/heartbeat`` that this process lives; the middleware renews the lease."""
 
     def __init__(self, node: Node) -> None:
         """Start at once; stops with the node."""
