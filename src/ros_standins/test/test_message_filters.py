@@ -27,6 +27,7 @@ from message_filters import (
     Subscriber,
     TimeSynchronizer,
 )
+from message_filters.delta_filter import ComparisonFilter, DeltaFilter, PathDeltaFilter
 
 
 def message(seconds, data=None):
@@ -213,6 +214,28 @@ def test_a_chain_hands_messages_from_filter_to_filter():
         chain.getFilter(2)
     with pytest.raises(RuntimeError, match='connected'):
         chain.connectInput(source)
+
+
+def test_a_delta_filter_passes_changes_only():
+    source, seen = SimpleFilter(), []
+    PathDeltaFilter(['data', 'header.stamp.sec'], source).registerCallback(seen.append)
+    sent = [message(1, 'a'), message(1, 'a'), message(1, 'b'), message(2, 'b'), message(2, 'b')]
+    for one in sent:
+        source.signalMessage(one)
+    assert seen == [sent[0], sent[2], sent[3]]
+
+
+def test_a_delta_filter_refuses_fields_that_it_cannot_compare():
+    lists = DeltaFilter([lambda m: m.data])
+    lists.add(message(1, [1]))
+    with pytest.raises(TypeError, match='Unable to compare'):
+        lists.add(message(1, [1]))
+    paths = PathDeltaFilter(['header.nope'])
+    paths.add(message(1))
+    with pytest.raises(RuntimeError, match="'nope' of SimpleNamespace"):
+        paths.add(message(1))
+    with pytest.raises(RuntimeError, match='already has'):
+        ComparisonFilter(lists._comparison_handler, SimpleFilter()).connectInput(SimpleFilter())
 
 
 def test_an_unknown_name_points_to_the_real_package():

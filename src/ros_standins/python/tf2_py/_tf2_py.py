@@ -57,7 +57,7 @@ class BufferCore:
         self._span = (
             DEFAULT_CACHE_NANOSECONDS
             if cache_time is None
-            else _nanoseconds(cache_time, 'duration')
+            else nanoseconds_of(cache_time, 'duration')
         )
         self._tree = FrameTree()
         self._authorities: dict[str, str] = {}
@@ -74,7 +74,7 @@ class BufferCore:
     def _insert(self, transform: TransformStamped, authority: str, is_static: bool) -> None:
         parent = transform.header.frame_id.removeprefix('/')
         child = transform.child_frame_id.removeprefix('/')
-        stamp = _nanoseconds(transform.header.stamp, 'time')
+        stamp = nanoseconds_of(transform.header.stamp, 'time')
         rigid = _from_message(transform)
         problem = _problem(parent, child, rigid, authority)
         if problem:
@@ -105,7 +105,7 @@ class BufferCore:
             return True, ''
         return self._can(
             [('target_frame', target_frame), ('source_frame', source_frame)],
-            [(target_frame, source_frame, _nanoseconds(time, 'time'))],
+            [(target_frame, source_frame, nanoseconds_of(time, 'time'))],
         )
 
     def can_transform_full_core(
@@ -120,8 +120,8 @@ class BufferCore:
                 ('fixed_frame', fixed_frame),
             ],
             [
-                (target_frame, fixed_frame, _nanoseconds(target_time, 'time')),
-                (fixed_frame, source_frame, _nanoseconds(source_time, 'time')),
+                (target_frame, fixed_frame, nanoseconds_of(target_time, 'time')),
+                (fixed_frame, source_frame, nanoseconds_of(source_time, 'time')),
             ],
         )
 
@@ -153,7 +153,7 @@ class BufferCore:
             ExtrapolationException: There is no data at this time.
             InvalidArgumentException: A name is empty or starts with a slash.
         """
-        stamp = _nanoseconds(time, 'time')
+        stamp = nanoseconds_of(time, 'time')
         with self._core_lock:
             rigid, stamp = self._lookup(target_frame, source_frame, stamp)
         return _to_message(target_frame, source_frame, rigid, stamp)
@@ -167,8 +167,8 @@ class BufferCore:
         ``fixed_frame`` is the frame that stood still in between. Errors as in
         `lookup_transform_core`.
         """
-        first = _nanoseconds(source_time, 'time')
-        last = _nanoseconds(target_time, 'time')
+        first = nanoseconds_of(source_time, 'time')
+        last = nanoseconds_of(target_time, 'time')
         with self._core_lock:
             self._validate('target_frame', target_frame)
             self._validate('source_frame', source_frame)
@@ -243,12 +243,12 @@ class BufferCore:
         reference_point: Vector, reference_point_frame: str, time: Any, averaging_interval: Any,
     ) -> tuple[Vector, Vector]:  # fmt: skip
         """As `lookupVelocityCore`, at a point and in axes of the caller's choice."""
-        now = _nanoseconds(time, 'time')
+        now = nanoseconds_of(time, 'time')
         with self._core_lock:
             return velocity(
                 self._lookup, self._tree.common_time(observation_frame, tracking_frame),
                 tracking_frame, observation_frame, reference_frame, reference_point,
-                reference_point_frame, now, _nanoseconds(averaging_interval, 'duration'),
+                reference_point_frame, now, nanoseconds_of(averaging_interval, 'duration'),
             )  # fmt: skip
 
     def all_frames_as_string(self) -> str:
@@ -302,7 +302,7 @@ class BufferCore:
 _UNKNOWN = 'frame does not exist'
 
 
-def _nanoseconds(value: Any, kind: str) -> int:
+def nanoseconds_of(value: Any, kind: str) -> int:
     """Read a time or duration, as a message or as rclpy's class."""
     try:
         return value.sec * 1_000_000_000 + value.nanosec

@@ -17,6 +17,7 @@ from rclpy.time import Time
 from tf2_msgs.srv import FrameGraph
 
 from tf2_py import BufferCore
+from tf2_py._tf2_py import nanoseconds_of
 
 from .buffer_interface import BufferInterface, NO_WAIT
 
@@ -88,10 +89,11 @@ class Buffer(BufferCore, BufferInterface):
             callback()
 
     def _wait(self, check: Check, timeout: Duration) -> tuple[bool, str]:
+        seconds = nanoseconds_of(timeout, 'duration') / 1e9
         result = check()
-        if result[0] or timeout.nanoseconds <= 0:
+        if result[0] or seconds <= 0.0:
             return result
-        deadline = wall_time.monotonic() + timeout.nanoseconds / 1e9
+        deadline = wall_time.monotonic() + seconds
         with self._news:
             # Looked at again under the condition's lock, so that no news slips in between.
             result = check()
@@ -118,7 +120,7 @@ class Buffer(BufferCore, BufferInterface):
             TransformException: `LookupException`, `ConnectivityException`,
                 `ExtrapolationException` or `InvalidArgumentException`, also after a time-out.
         """
-        if timeout.nanoseconds > 0:
+        if nanoseconds_of(timeout, 'duration') > 0:
             self.can_transform(target_frame, source_frame, time, timeout)
         return self.lookup_transform_core(target_frame, source_frame, time)
 
@@ -139,7 +141,7 @@ class Buffer(BufferCore, BufferInterface):
         timeout: Duration = NO_WAIT,
     ) -> TransformStamped:
         """As `lookup_transform`, between two times joined by a frame that stood still."""
-        if timeout.nanoseconds > 0:
+        if nanoseconds_of(timeout, 'duration') > 0:
             self.can_transform_full(
                 target_frame, target_time, source_frame, source_time, fixed_frame, timeout
             )
