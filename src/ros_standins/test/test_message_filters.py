@@ -246,6 +246,7 @@ def test_an_unknown_name_points_to_the_real_package():
 def test_subscribers_feed_a_synchronizer_over_the_wire():
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=120 + os.getpid() % 100)
+    executor = SingleThreadedExecutor(context=context)
     try:
         node = rclpy.create_node('filters', context=context, enable_rosout=False)
         subscribers = [
@@ -255,7 +256,6 @@ def test_subscribers_feed_a_synchronizer_over_the_wire():
         assert subscribers[0].msg_type is Header
         caches = [Cache(subscriber, 5, allow_headerless=True) for subscriber in subscribers]
         publishers = [node.create_publisher(Header, f'/filters/{name}', 5) for name in 'ab']
-        executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
         until(executor, lambda: all(p.get_subscription_count() for p in publishers))
         for publisher in publishers:
@@ -263,6 +263,7 @@ def test_subscribers_feed_a_synchronizer_over_the_wire():
         until(executor, lambda: all(cache.getLast() for cache in caches))
         assert [cache.getLast().frame_id for cache in caches] == ['f', 'f']
     finally:
+        executor.shutdown()
         rclpy.shutdown(context=context)
 
 
