@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looking again: is the object where its flow ends?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+import math
+import re
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from flow_manip_core.camera import project_from
+from flow_manip_core.errors import (
+    CancelledError,
+    ConfigurationError,
+    GoalNotReachedError,
+    ObjectAbsentError,
+    ObjectAmbiguousError,
+    PhraseNotUnderstoodError,
+)
+from flow_manip_core.flow import ObjectFlow
+from flow_manip_core.instruction import Instruction
+from flow_manip_core.observation import Mask, Observation
+from flow_manip_core.rigid import fit_flow_transforms
+from flow_manip_core.transforms import invert_transform, transform_points
+from flow_manip_task.alignment import align_clouds
+
+# Where a noun phrase stops describing the object and begins to say where it was.
+PLACE_WORDS = re.compile(
+    r'\s+(?:(?:that|which)\s+(?:is|are)\s+)?(?:to\s+the\s+(?:left|right)\s+of|(?:on\s+the\s+)?(?:left|right)\s+of|'
+    r'in\s+front\s+of|next\s+to|close\s+to|behind|beside|near|between|inside|under|below|above|on|in|at|from|by)\b.*$',
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class CheckConfig:
+    """When the end counts as reached.
+
+    Attributes:
+        tolerance: largest distance of the object from the end of its flow [m].
+        tolerance_degrees: largest rotation from it.
+        tolerance_in: largest horizontal distance where it was put into something, in which it rolls or slides [m].
+        search_radius: how far around the predicted place an ambiguous or unrecognised object is looked for [m].
+        search_color: largest colour distance (CIE Lab, brightness weighted 0.4) of its pixels there.
+        min_points: fewer points than this are not a sighting.
+        hidden_share: share of the predicted points behind something nearer from which the object counts as hidden.
+        depth_margin: depth differences below this are noise [m].
+    """
+
+    tolerance: float = 0.03
+    tolerance_degrees: float = 20.0
+    tolerance_in: float = 0.06
+    search_radius: float = 0.08
+    search_color: float = 25.0
+    min_points: int = 25
+    hidden_share: float = 0.6
+    depth_margin: float = 0.015
+
+    def __post_init__(self) -> None:
+        """Refuse tolerances that nothing can meet."""
+        if min(self.tolerance, self.tolerance_degrees, self.tolerance_in) <= 0:
+            raise ConfigurationError('tolerances of the check must be positive')
+
+
+@dataclass(frozen=True)
+class GoalCheck:
+    """What looking again showed.
+
+    Attributes:
+        error_metres: object against the end of its flow; horizontal only where it was put in something; NaN if unseen.
+        error_degrees: rotation against it, about the axes that its shape shows; NaN if none, or unseen.
+        sentence: the same in words.
+        mask: where the object is now; None if unseen.
+        hidden: the predicted place is behind something nearer to the camera.
+    """
+
+    error_metres: float
+    error_degrees: float
+    sentence: str
+    mask: Mask | None = None
+    hidden: bool = False
+
+
+Segment = Callable[[str], Mask]
+
+
+def head_noun_phrase(phrase: str) -> str:
+    """Drop where the object *was*: 'red cube left of the bowl' is somewhere else once it has been moved."""
+    return PLACE_WORDS.sub('', phrase).strip() or phrase
+
+
+class GoalChecker:
+    """Measures the end of a goal and judges it."""
+
+    def __init__(self, config: CheckConfig | None = None) -> None:
+        """Take the tolerances."""
+        self.config = config or CheckConfig()
+
+    def measure(
+        self,
+        instruction: Instruction,
+        before: Observation,
+        mask: Mask,
+        flow: ObjectFlow,
+        after: Observation,
+        segment: Segment,
+    ) -> GoalCheck:
+        """Compare the object in `after` with the end of its flow.
+
+        The object's points before the motion are moved as the flow says and aligned with what is seen now.
+
+        Args:
+            instruction: says which object and relation.
+            before: what the flow started from.
+            mask: of the object in `before`.
+            flow: that the robot followed.
+            after: a new observation, in the same world frame.
+            segment: finds a phrase in `after`; its errors other than absent, ambiguous and not understood pass.
+
+        Raises:
+            DegenerateFlowError: the flow's end does not determine a rigid motion.
+        """
+        motion = fit_flow_transforms(flow)[0][-1]
+        expected = transform_points(motion, mask.points(before))
+        name = instruction.object or mask.label
+        found, why = self._find(head_noun_phrase(name), expected, before, mask, after, segment)
+        if found is None:
+            return self._unseen(name, expected, after, why)
+        alignment = align_clouds(expected, found.points(after))
+        center = expected.mean(axis=0)
+        offset = transform_points(alignment.T_actual_expected, center) - center
+        inside = instruction.relation == 'in'
+        metres = float(np.linalg.norm(offset[:2] if inside else offset))
+        # What lies in a bowl has rolled there: its rotation says nothing about success.
+        degrees = float('nan') if inside else alignment.degrees
+        turned = '' if math.isnan(degrees) else f' and turned by {degrees:.0f} degrees'
+        sentence = f'{name} is {metres * 1000:.0f} mm from where its flow ends{turned}'
+        return GoalCheck(metres, degrees, sentence, found)
+
+    def judge(self, instruction: Instruction, check: GoalCheck) -> None:
+        """Raise where the measured end is not good enough.
+
+        Raises:
+            GoalNotReachedError: the object is beyond a tolerance, or not seen where nothing hides it.
+        """
+        inside = instruction.relation == 'in'
+        limit = self.config.tolerance_in if inside else self.config.tolerance
+        if check.mask is None:
+            # A lifted object is in the hand, which hides it: the gripper's own reading must do.
+            if check.hidden or instruction.action == 'lift':
+                return
+            raise GoalNotReachedError(check.sentence)
+        if check.error_metres > limit:
+            raise GoalNotReachedError(
+                f'{check.sentence}; the limit is {limit * 1000:.0f} mm'
+                f'{" horizontally" if inside else ""}'
+            )
+        if check.error_degrees > self.config.tolerance_degrees:
+            raise GoalNotReachedError(
+                f'{check.sentence}; the limit is {self.config.tolerance_degrees:.0f} degrees'
+            )
+
+    def _find(
+        self,
+        phrase: str,
+        expected: NDArray,
+        before: Observation,
+        mask: Mask,
+        after: Observation,
+        segment: Segment,
+    ) -> tuple[Mask | None, str]:
+        """Segment by words; where they do not single the object out, by colour around the predicted place."""
+        why = ''
+        try:
+            found = segment(phrase)
+            if len(found.points(after)) >= self.config.min_points:
+                return found, ''
+            why = f'only {len(found.points(after))} points of it are seen'
+        except CancelledError:
+            raise
+        except (ObjectAbsentError, ObjectAmbiguousError, PhraseNotUnderstoodError) as error:
+            why = str(error)
+        pixels = self._pixels_like(expected, before, mask, after)
+        if pixels.sum() < self.config.min_points:
+            return None, why
+        return Mask(pixels, mask.label, 0.5), ''
+
+    def _pixels_like(
+        self, expected: NDArray, before: Observation, mask: Mask, after: Observation
+    ) -> NDArray[np.bool_]:
+        """Return (H, W) pixels near the predicted place that have the object's colour, the largest patch of them."""
+        points = after.points_world()
+        lower = expected.min(axis=0) - self.config.search_radius
+        upper = expected.max(axis=0) + self.config.search_radius
+        near = ((points >= lower) & (points <= upper)).all(axis=-1)
+        wanted = np.median(_lab(before.color)[mask.pixels], axis=0)
+        alike = np.linalg.norm(_lab(after.color) - wanted, axis=-1) < self.config.search_color
+        count, labels, stats, _ = cv2.connectedComponentsWithStats((near & alike).astype(np.uint8))
+        if count < 2:
+            return np.zeros(labels.shape, dtype=bool)
+        return labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+
+    def _unseen(self, name: str, expected: NDArray, after: Observation, why: str) -> GoalCheck:
+        """Say whether something hides the predicted place, or whether it is plainly empty."""
+        share = self.hidden_share(expected, after)
+        hidden = share >= self.config.hidden_share
+        place = 'is hidden' if hidden else 'is in view'
+        sentence = (
+            f'{name} was not found again; the place where its flow ends {place} '
+            f'({share * 100:.0f} % behind something nearer): {why}'
+        )
+        return GoalCheck(float('nan'), float('nan'), sentence, None, hidden)
+
+    def hidden_share(self, expected: NDArray, after: Observation) -> float:
+        """Return which share of (N, 3) world points lies behind what the camera sees, or outside its image."""
+        pixels = project_from(after.camera, after.T_world_camera, expected)
+        depth = transform_points(invert_transform(after.T_world_camera), expected)[:, 2]
+        size = np.array([after.camera.width, after.camera.height])
+        whole = np.round(np.nan_to_num(pixels, nan=-1.0)).astype(int)
+        inside = ((whole >= 0) & (whole < size)).all(axis=1)
+        measured = np.full(len(expected), np.nan)
+        measured[inside] = after.depth[whole[inside, 1], whole[inside, 0]]
+        return float(np.mean(~inside | (measured < depth - self.config.depth_margin)))
+
+
+def _lab(color: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return (H, W, 3) CIE Lab of an RGB image; brightness counts less, because shadows change it."""
+    lab = cv2.cvtColor(color.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB)
+    return lab * np.array([0.4, 1.0, 1.0], dtype=np.float32)
