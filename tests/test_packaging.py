@@ -10,6 +10,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = sorted(p.parent for p in (ROOT / 'src').glob('flow_manip*/package.xml'))
 
+ROS = {
+    'ament_index_python',
+    'cv_bridge',
+    'domain_coordinator',
+    'launch',
+    'launch_ros',
+    'message_filters',
+    'rclpy',
+    'tf2_ros',
+}
 # Import name -> rosdep key or package, for what is not a ROS package of the same name.
 KEYS = {
     'cv2': 'python3-opencv',
@@ -24,14 +34,12 @@ KEYS = {
 
 
 def test_the_top_level_holds_only_what_a_newcomer_expects():
-    expected = {
-        'README.md', 'LICENSE', 'CONTRIBUTING.md', 'Makefile', 'env.sh', 'pyproject.toml', '
-        ''colcon.meta',
-        'src', 'launch', 'config', 'docker', 'rviz', 'tests',
-    }  # fmt: skip
+    files = {'README.md', 'LICENSE', 'CONTRIBUTING.md', 'Makefile', 'env.sh'}
+    settings = {'pyproject.toml', 'colcon.meta'}
+    folders = {'src', 'launch', 'config', 'docker', 'rviz', 'tests'}
     made = {'build', 'install', 'log', 'runs'}
     found = {p.name for p in ROOT.iterdir() if not p.name.startswith('.')}
-    assert found - made == expected
+    assert found - made == files | settings | folders
 
 
 @pytest.mark.parametrize('package', PACKAGES, ids=lambda p: p.name)
@@ -46,40 +54,26 @@ def test_names_versions_and_licences_agree(package):
         assert (package / 'resource' / package.name).is_file()
 
 
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split('.')[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.split('.')[0]
+
+
+def is_declared_by_name(root):
+    return root in ROS or root.startswith('flow_manip') or root.endswith(('_msgs', '_srvs'))
+
+
 @pytest.mark.parametrize('package', PACKAGES, ids=lambda p: p.name)
 def test_every_ros_package_that_is_imported_is_a_dependency(package):
     xml = ElementTree.parse(package / 'package.xml').getroot()
     declared = {e.text for tag in ('depend', 'exec_depend') for e in xml.findall(tag)}
     for path in (package / package.name).rglob('*.py'):
-        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                names = [node.module]
-            for name in names:
-                root = name.split('.')[0]
-                ros = (
-                    root.endswith(('_msgs', '_srvs', '_interfaces'))
-                    or root in ROS
-                    or root.startswith('flow_manip')
-                )
-                if (ros or root in KEYS) and root != package.name:
-                    assert KEYS.get(root, root) in declared, (
-                        f'{path.relative_to(ROOT)} imports {name}'
-                    )
-
-
-ROS = {
-    'rclpy',
-    'launch',
-    'launch_ros',
-    'tf2_ros',
-    'message_filters',
-    'cv_bridge',
-    'ament_index_python',
-    'domain_coordinator',
-}
+        for root in imports_of(path):
+            if (is_declared_by_name(root) or root in KEYS) and root != package.name:
+                assert KEYS.get(root, root) in declared, f'{path.relative_to(ROOT)}: {root}'
 
 
 @pytest.mark.parametrize('package', PACKAGES, ids=lambda p: p.name)
