@@ -48,7 +48,10 @@ class BaseEventHandler:
 
     def describe(self) -> tuple[str, list[LaunchDescriptionEntity]]:
         """Returns a description for people and the entities it may yield."""
-        text = f"{type(self).__name__}(matcher='{self.matcher_description}', handler='{self.handler_description}', handle_once={self.handle_once})"
+        text = (
+            f"{type(self).__name__}(matcher='{self.matcher_description}', "
+            f"handler='{self.handler_description}', handle_once={self.handle_once})"
+        )
         return text, []
 
     def handle(self, event: Event, context: LaunchContext) -> Optional[SomeEntitiesType]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-import os
+import pathlib
 from typing import Any, Optional, TYPE_CHECKING, Union
 
 from ..action import Action
@@ -88,16 +88,16 @@ class IncludeLaunchDescription(Action):
         restore = OpaqueFunction(function=_restore_locals, args=[before])
         return [*setters, description, restore]
 
-    def __location_locals(self) -> dict:
+    def __location_locals(self) -> dict[str, str]:
         location = self.__source.location
-        if not os.path.exists(location):
+        if not pathlib.Path(location).exists():
             # Not from a file: what the source calls its place is all there is to tell.
             place = location if location not in ('', "''") else '<script>'
             return {'current_launch_file_directory': place, 'current_launch_file_path': place}
-        path = os.path.abspath(location)
+        path = pathlib.Path(location).absolute()
         return {
-            'current_launch_file_directory': os.path.dirname(path),
-            'current_launch_file_path': path,
+            'current_launch_file_directory': str(path.parent),
+            'current_launch_file_path': str(path),
         }
 
     def __check_arguments(self, context: LaunchContext, description: LaunchDescription) -> None:

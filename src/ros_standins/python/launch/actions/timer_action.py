@@ -70,9 +70,7 @@ class TimerAction(Action):
     async def _wait_to_fire_event(self, context: LaunchContext) -> None:
         assert self._canceled_future is not None
         assert self.__period_in_seconds is not None
-        done, _ = await asyncio.wait(
-            [self._canceled_future], timeout=max(0.0, self.__period_in_seconds)
-        )
+        await asyncio.wait([self._canceled_future], timeout=max(0.0, self.__period_in_seconds))
         if not self._canceled_future.done():
             await context.emit_event(TimerEvent(timer_action=self))
         elif self._completed_future is not None and not self._completed_future.done():

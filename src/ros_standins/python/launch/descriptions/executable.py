@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-import os
+import pathlib
 import re
 import shlex
 import threading
@@ -152,7 +152,7 @@ class Executable:
         """Works out the final command, name, directory and environment."""
         cmd = [perform_substitutions(context, part) for part in self.__cmd]
         name = (
-            os.path.basename(cmd[0])
+            pathlib.PurePath(cmd[0]).name
             if self.__name is None
             else perform_substitutions(context, self.__name)
         )
@@ -170,7 +170,7 @@ class Executable:
     def __prefix_parts(self, context: LaunchContext, executable: str) -> list[str]:
         if self.__prefix_filter is not None:
             pattern = perform_substitutions(context, self.__prefix_filter)
-            if pattern and not re.match(pattern, os.path.basename(executable)):
+            if pattern and not re.match(pattern, pathlib.PurePath(executable).name):
                 return []
         return shlex.split(perform_substitutions(context, self.__prefix))
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The beginning of the end of a launch."""
 
-
 from ..event import Event
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 from typing import Optional, Union
 
 from .._stand_in import refuse
@@ -33,8 +34,8 @@ def get_launch_description_from_any_launch_file(
         SyntaxError: A file that ends in .py is no Python.
     """
     path = os.fspath(launch_file_path)
-    extension = os.path.splitext(path)[1]
-    if not os.path.isfile(path):
+    extension = pathlib.PurePath(path).suffix
+    if not pathlib.Path(path).is_file():
         raise FileNotFoundError(f"No such file or directory: '{path}'")
     if extension in _REAL_FRONTENDS:
         raise refuse(_REAL_FRONTENDS[extension], f"reading the launch file '{path}'")

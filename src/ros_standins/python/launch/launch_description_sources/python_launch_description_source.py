@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Python launch files as a source."""
 
-
 from ..launch_description import LaunchDescription
 from ..launch_description_source import LaunchDescriptionSource
 from ..some_substitutions_type import SomeSubstitutionsType

@@ -10,7 +10,7 @@ from logging import getLogger
 import os
 import pathlib
 import socket
-from typing import Any, Dict, List, Optional, Set, Text, Tuple, Union
+from typing import Any, ClassVar, Optional, Union
 
 from . import handlers
 
@@ -36,8 +36,8 @@ def _get_logging_directory() -> str:
     """Returns $ROS_LOG_DIR, else $ROS_HOME/log, else ~/.ros/log."""
     chosen = os.environ.get('ROS_LOG_DIR')
     if not chosen:
-        home = os.environ.get('ROS_HOME') or os.path.join('~', '.ros')
-        chosen = os.path.join(home, 'log')
+        home = os.environ.get('ROS_HOME') or '~/.ros'
+        chosen = f'{home}/log'
     return str(pathlib.Path(chosen).expanduser())
 
 
@@ -46,23 +46,23 @@ def _make_unique_log_dir(*, base_path: str) -> str:
     while True:
         now = datetime.datetime.now()
         stamp = now.strftime('%Y-%m-%d-%H-%M-%S-%f')
-        path = os.path.join(base_path, f'{stamp}-{socket.gethostname()}-{os.getpid()}')
+        path = pathlib.Path(base_path, f'{stamp}-{socket.gethostname()}-{os.getpid()}')
         try:
-            os.makedirs(path)
+            path.mkdir(parents=True)
         except FileExistsError:
             continue
-        _point_latest_to(path, base_path)
-        return path
+        _point_latest_to(path)
+        return str(path)
 
 
-def _point_latest_to(path: str, base_path: str) -> None:
-    link = pathlib.Path(base_path, 'latest')
+def _point_latest_to(path: pathlib.Path) -> None:
+    link = path.with_name('latest')
     temporary = link.with_name(f'.latest-{os.getpid()}')
     try:
         if link.exists() and not link.is_symlink():
             return
         temporary.unlink(missing_ok=True)
-        temporary.symlink_to(os.path.basename(path), target_is_directory=True)
+        temporary.symlink_to(path.name, target_is_directory=True)
         temporary.replace(link)
     except OSError:
         # The link is a convenience; file systems without links do without it.
@@ -116,7 +116,7 @@ class LaunchConfig:
             import warnings
 
             warnings.warn('log files are open already: they stay in the old folder', stacklevel=2)
-        if new_log_dir is not None and not os.path.isdir(new_log_dir):
+        if new_log_dir is not None and not pathlib.Path(new_log_dir).is_dir():
             raise ValueError(f'{new_log_dir} is not a directory')
         self._log_dir = new_log_dir
 
@@ -173,7 +173,7 @@ class LaunchConfig:
 
     def get_log_file_path(self, file_name: str = 'launch.log') -> str:
         """Returns the path of a log file."""
-        return os.path.join(self.log_dir, file_name)
+        return str(pathlib.PurePath(self.log_dir, file_name))
 
     def get_log_file_handler(self, file_name: str = 'launch.log') -> logging.Handler:
         """Returns the handler of a log file; the same one at every call."""
@@ -213,7 +213,7 @@ def _formatters(
 class LaunchLogger(logging.getLoggerClass()):
     """A logger that is known to :func:`reset`."""
 
-    all_loggers: list[logging.Logger] = []
+    all_loggers: ClassVar[list[logging.Logger]] = []
 
 
 launch_config = LaunchConfig()
@@ -222,9 +222,7 @@ launch_config = LaunchConfig()
 def log_launch_config(*, logger: logging.Logger = logging.root) -> None:
     """Logs where the log files are and what is logged."""
     logger.info(f'All log files can be found below {launch_config.log_dir}')
-    logger.info(
-        f'Default logging verbosity is set to {logging.getLevelName(launch_config.level)}'
-    )
+    logger.info(f'Default logging verbosity is set to {logging.getLevelName(launch_config.level)}')
 
 
 def get_logger(name: Optional[str] = None) -> logging.Logger:

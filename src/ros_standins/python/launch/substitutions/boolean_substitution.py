@@ -154,7 +154,8 @@ class AnySubstitution(_ManySided):
 
     def perform(self, context: LaunchContext) -> str:
         """Returns 'true' or 'false'."""
-        return _text(any([_truth(context, arg) for arg in self.args]))
+        values = [_truth(context, arg) for arg in self.args]
+        return _text(any(values))
 
 
 @expose_substitution('all')
@@ -163,4 +164,5 @@ class AllSubstitution(_ManySided):
 
     def perform(self, context: LaunchContext) -> str:
         """Returns 'true' or 'false'."""
-        return _text(all([_truth(context, arg) for arg in self.args]))
+        values = [_truth(context, arg) for arg in self.args]
+        return _text(all(values))

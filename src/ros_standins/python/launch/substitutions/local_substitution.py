@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any, Optional, TYPE_CHECKING
 
 from ..substitution import Substitution
@@ -13,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class LocalSubstitution(Substitution):
-    """An attribute of the context's locals, such as 'event.reason'."""
+    """What stands in the context's locals, such as 'event.reason' or "names['first']"."""
 
     def __init__(self, expression: str, description: Optional[str] = None) -> None:
         """Stores the expression.
 
         Args:
-            expression: Names joined by dots, the first one a local.
+            expression: A local, then attributes and items of it.
             description: What it is, in words.
         """
         super().__init__()
@@ -34,23 +35,29 @@ class LocalSubstitution(Substitution):
     def describe(self) -> str:
         """Returns a description for people."""
         if self.__description is not None:
-            return f'LocalVar({self.__description!r})'
+            return f"LocalVar('{self.__description}')"
         return f"LocalVar('{self.__expression}')"
 
     def perform(self, context: LaunchContext) -> str:
-        """Returns the attribute as text.
+        """Returns the value as text.
 
         Raises:
-            SubstitutionFailure: A name is not there.
+            SubstitutionFailure: A name or item is not there.
         """
-        value: Any = context.locals
-        for name in self.__expression.split('.'):
-            if not name.isidentifier() or name.startswith('_'):
-                raise SubstitutionFailure(f"'{self.__expression}' is not names joined by dots")
-            try:
-                value = getattr(value, name)
-            except AttributeError as error:
-                raise SubstitutionFailure(
-                    f"LocalSubstitution '{self.__expression}': {error}"
-                ) from error
-        return str(value)
+        try:
+            tree = ast.parse(self.__expression, mode='eval')
+            return str(_value(tree.body, context.locals))
+        except (AttributeError, LookupError, SyntaxError, TypeError) as error:
+            raise SubstitutionFailure(
+                f"LocalSubstitution '{self.__expression}' failed: {error}"
+            ) from error
+
+
+def _value(node: ast.AST, local_names: Any) -> Any:
+    if isinstance(node, ast.Name) and not node.id.startswith('_'):
+        return getattr(local_names, node.id)
+    if isinstance(node, ast.Attribute) and not node.attr.startswith('_'):
+        return getattr(_value(node.value, local_names), node.attr)
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        return _value(node.value, local_names)[node.slice.value]
+    raise SyntaxError(f"'{ast.unparse(node)}' is not a local, an attribute or an item")

@@ -36,4 +36,4 @@ class PathJoinSubstitution(Substitution):
     def perform(self, context: LaunchContext) -> str:
         """Returns the path."""
         parts = [perform_substitutions(context, part) for part in self.__components]
-        return os.path.join(*parts)
+        return os.path.join(*parts)  # noqa: PTH118

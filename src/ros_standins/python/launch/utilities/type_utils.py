@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import typing
 from typing import Any, cast, Optional, TYPE_CHECKING, Union
 
 from ..some_substitutions_type import SomeSubstitutionsType
@@ -30,10 +31,8 @@ _DESCRIPTIONS = (
 
 
 def is_typing_list(data_type: Any) -> bool:
-    """Tells whether ``data_type`` is ``typing.List`` or ``typing.List[...]``."""
-    if data_type is list:
-        return True
-    return getattr(data_type, '__origin__', None) is list and hasattr(data_type, '_name')
+    """Tells whether ``data_type`` is ``typing.List``, or a list of something."""
+    return data_type is typing.List or getattr(data_type, '__origin__', None) is list  # noqa: UP006
 
 
 def is_valid_scalar_type(data_type: Any) -> bool:
@@ -297,7 +296,3 @@ def _perform_list(context: LaunchContext, value: list[Any], data_type: Any) -> A
     if not is_instance_of(result, data_type):
         raise ValueError(f"the items of '{result}' are not all of one allowed type")
     return cast(AllowedValueType, result)
-
-
-NoneType = type(None)
-TypeMap = dict[str, Any]

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Helpers that actions share."""
+
+from launch._stand_in import refusing_getattr
+
+from .evaluate_parameters import evaluate_parameter_dict, evaluate_parameters
+from .lifecycle_event_manager import LifecycleEventManager
+from .namespace_utils import (
+    is_namespace_absolute,
+    is_root_namespace,
+    make_namespace_absolute,
+    prefix_namespace,
+)
+from .normalize_parameters import normalize_parameter_dict, normalize_parameters
+from .normalize_remap_rule import normalize_remap_rule, normalize_remap_rules
+from .to_parameters_list import to_parameters_list
+from .track_node_names import add_node_name, get_node_name_count
+
+__all__ = [
+    'add_node_name',
+    'evaluate_parameter_dict',
+    'evaluate_parameters',
+    'get_node_name_count',
+    'is_namespace_absolute',
+    'is_root_namespace',
+    'LifecycleEventManager',
+    'make_namespace_absolute',
+    'normalize_parameter_dict',
+    'normalize_parameters',
+    'normalize_remap_rule',
+    'normalize_remap_rules',
+    'prefix_namespace',
+    'to_parameters_list',
+]
+
+__getattr__ = refusing_getattr('launch_ros', __name__, ('plugin_support',))
