@@ -1,0 +1,366 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulated cell: reset it, step it, look at it. No threads and no clock of its own."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from flow_manip_core.camera import CameraModel
+from flow_manip_core.errors import InvalidInputError
+from flow_manip_core.observation import Mask, Observation
+from flow_manip_core.robot import Context, load_rig, load_robot
+from flow_manip_core.transforms import make_transform, transform_from_quaternion
+from flow_manip_mujoco.camera import add_depth_noise, DepthNoiseConfig, Renderer
+from flow_manip_mujoco.control import ArmController, ArmGains, GripperController
+from flow_manip_mujoco.layout import choose_objects, draw_footings, LayoutConfig, Scene
+from flow_manip_mujoco.objects import ObjectSpec
+from flow_manip_mujoco.panda import ARM_JOINTS, FINGER_JOINTS, GripperServo
+from flow_manip_mujoco.scene import (
+    build_model,
+    camera_quaternion,
+    LIGHTS,
+    PhysicsConfig,
+    TableConfig,
+)
+
+FrameCallback = Callable[[NDArray[np.uint8], float], None]
+
+_MODELS_KEPT = 8
+_SETTLE_TIME = 0.4  # [s] simulated before a scene is handed out
+
+
+@dataclass(frozen=True)
+class RandomisationConfig:
+    """What a seed changes besides the objects and their poses.
+
+    Attributes:
+        light: largest relative change of the lights' strength.
+        light_direction: largest change of their direction [rad].
+        camera_position: standard deviation of the camera's place [m].
+        camera_rotation: standard deviation of its direction [rad].
+    """
+
+    light: float = 0.15
+    light_direction: float = 0.3
+    camera_position: float = 0.0
+    camera_rotation: float = 0.0
+
+
+@dataclass(frozen=True)
+class CellConfig:
+    """How the cell is built and drawn."""
+
+    physics: PhysicsConfig = PhysicsConfig()
+    table: TableConfig = TableConfig()
+    layout: LayoutConfig = LayoutConfig()
+    randomisation: RandomisationConfig = RandomisationConfig()
+    gains: ArmGains = ArmGains()
+    servo: GripperServo = GripperServo()
+    noise: DepthNoiseConfig = DepthNoiseConfig()
+    shadows: bool = False
+
+
+@dataclass
+class _Frames:
+    """A subscriber to pictures taken while the cell is stepped."""
+
+    callback: FrameCallback
+    period: float
+    due: float = field(default=0.0)
+
+
+class SimulatedCell:
+    """A robot arm with a gripper at a table with objects, seen by one RGB-D camera.
+
+    The same seed and scene give the same state bit for bit, and the same commands after that the same motion.
+    """
+
+    def __init__(self, context: Context | None = None, config: CellConfig | None = None) -> None:
+        """Build the cell and reset it to an empty table.
+
+        Args:
+            context: robot and rig; the Franka at the table top if left out.
+            config: physics, randomisation and drawing.
+
+        Raises:
+            BackendError: the robot's meshes are not installed.
+        """
+        self.context = context or Context(load_robot('franka'), load_rig('tabletop'))
+        self.config = config or CellConfig()
+        camera = self.context.rig.camera
+        self.camera_model = CameraModel.from_fov(
+            camera.width, camera.height, float(np.radians(camera.fovy_degrees))
+        )
+        self._models: OrderedDict[tuple[str, ...], mujoco.MjModel] = OrderedDict()
+        self._renderer: Renderer | None = None
+        self._drawn_model: mujoco.MjModel | None = None
+        self._frames: _Frames | None = None
+        self.reset()
+
+    # ---------------------------------------------------------------- life
+
+    def reset(self, seed: int = 0, scene: Scene | Sequence[str] | str = 'empty') -> None:
+        """Clear the table, set it anew, send the arm home and start time at 0 with everything at rest.
+
+        Args:
+            seed: of everything that is drawn at random.
+            scene: a `Scene`, its text ('random:5', 'red_cube,white_plate+3') or a list of names.
+
+        Raises:
+            ConfigurationError: an object is unknown, or they do not fit on the table.
+        """
+        rng = np.random.default_rng(seed)
+        if isinstance(scene, str):
+            scene = Scene.parse(scene)
+        elif not isinstance(scene, Scene):
+            scene = Scene(tuple(scene))
+        self.seed, self.scene = seed, scene
+        self.objects: tuple[ObjectSpec, ...] = tuple(choose_objects(scene, rng))
+        self.model = self._model_of(self.objects)
+        self.data = mujoco.MjData(self.model)
+        self._scratch = mujoco.MjData(self.model)
+        self._randomise(rng)
+        robot = self.context.robot
+        self.arm_controller = ArmController(self.model, self.config.gains, robot.max_acceleration)
+        self.gripper_controller = GripperController(
+            self.model, robot.gripper.speed, robot.gripper.max_width, robot.gripper.max_effort
+        )
+        self._place_robot()
+        self._place_objects(scene, rng)
+        self._noise_rng = np.random.default_rng(rng.integers(2**63))
+        self._frames_due_again()
+        frames, self._frames = self._frames, None
+        self.step(int(round(_SETTLE_TIME / self.timestep)))
+        self._frames = frames
+        self.data.time = 0.0
+        self.arm_controller.reset(self.home)
+
+    def close(self) -> None:
+        """Free the renderer."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    # ---------------------------------------------------------------- time
+
+    @property
+    def time(self) -> float:
+        """Simulated seconds since the reset."""
+        return float(self.data.time)
+
+    @property
+    def timestep(self) -> float:
+        """Seconds per physics step."""
+        return float(self.model.opt.timestep)
+
+    def step(self, n: int = 1) -> None:
+        """Advance by `n` physics steps under the controllers."""
+        model, data = self.model, self.data
+        for _ in range(n):
+            mujoco.mj_step1(model, data)
+            self.arm_controller.apply(model, data)
+            self.gripper_controller.apply(data)
+            mujoco.mj_step2(model, data)
+            if self._frames is not None and data.time >= self._frames.due:
+                self._frames.due += self._frames.period
+                self._frames.callback(self.picture(), float(data.time))
+
+    def record_frames(self, callback: FrameCallback | None, rate: float = 15.0) -> None:
+        """Call `callback(color, time)` with a picture `rate` times per simulated second of stepping; None ends it."""
+        self._frames = None if callback is None else _Frames(callback, 1.0 / rate)
+        self._frames_due_again()
+
+    # ---------------------------------------------------------------- seeing
+
+    @property
+    def T_world_camera(self) -> NDArray[np.float64]:
+        """The (4, 4) pose of the camera's optical frame."""
+        camera = self.model.camera(self.context.rig.camera.name)
+        pose = transform_from_quaternion(camera.pos, camera.quat[[1, 2, 3, 0]])
+        pose[:3, :3] = pose[:3, :3] @ np.diag([1.0, -1.0, -1.0])
+        return pose
+
+    def observe(self, noise: DepthNoiseConfig | bool | None = None) -> Observation:
+        """Look at the table.
+
+        Args:
+            noise: disturb the depth: a configuration, True for the cell's own, None or False for the truth. Successive
+                looks differ as a camera's do; the same seed and the same looks give the same pictures.
+
+        Raises:
+            BackendError: no off-screen rendering on this machine.
+        """
+        color, depth = self._draw().render(self._scratch, self.context.rig.camera.name)
+        if noise:
+            chosen = self.config.noise if noise is True else noise
+            depth = add_depth_noise(depth, chosen, self._noise_rng)
+        return Observation(
+            color=color,
+            depth=depth,
+            camera=self.camera_model,
+            T_world_camera=self.T_world_camera,
+            frame_id=self.context.rig.frame_id,
+            stamp=self.time,
+            joint_positions=self.joint_positions(),
+        )
+
+    def picture(self) -> NDArray[np.uint8]:
+        """Return (H, W, 3) uint8 RGB as the camera sees it now."""
+        return self._draw().render(self._scratch, self.context.rig.camera.name)[0]
+
+    def object_mask(self, name: str) -> Mask:
+        """Return the true visible pixels of an object.
+
+        Raises:
+            InvalidInputError: it is not in the scene, or not one of its pixels is visible.
+        """
+        self._spec(name)
+        geoms = self._draw().segment(self._scratch, self.context.rig.camera.name)
+        bodies = np.append(self.model.geom_bodyid, -1)[geoms]
+        return Mask(bodies == self.model.body(name).id, name.replace('_', ' '))
+
+    # ---------------------------------------------------------------- state
+
+    @property
+    def home(self) -> NDArray[np.float64]:
+        """The (J,) joint positions after a reset [rad]."""
+        return np.array(self.context.robot.home)
+
+    def joint_positions(self) -> dict[str, float]:
+        """Return the measured positions of arm and finger joints by name [rad, m]."""
+        return {n: float(self.data.joint(n).qpos[0]) for n in (*ARM_JOINTS, *FINGER_JOINTS)}
+
+    def joint_velocities(self) -> dict[str, float]:
+        """Return the measured velocities of arm and finger joints by name [rad/s, m/s]."""
+        return {n: float(self.data.joint(n).qvel[0]) for n in (*ARM_JOINTS, *FINGER_JOINTS)}
+
+    def object_pose(self, name: str) -> NDArray[np.float64]:
+        """Return the true (4, 4) T_world_object."""
+        self._spec(name)
+        qpos = self.data.joint(name).qpos
+        return transform_from_quaternion(qpos[:3], qpos[[4, 5, 6, 3]])
+
+    def object_poses(self) -> dict[str, NDArray[np.float64]]:
+        """Return the true T_world_object of every object by name."""
+        return {spec.name: self.object_pose(spec.name) for spec in self.objects}
+
+    def link_poses(self) -> dict[str, NDArray[np.float64]]:
+        """Return T_world_link of every link of the robot and of its tool centre point, by frame name."""
+        self._refresh()
+        scratch, poses = self._scratch, {}
+        for body in range(1, self.model.nbody):
+            name = self.model.body(body).name
+            if name.startswith('panda_'):
+                poses[name] = make_transform(scratch.xpos[body], scratch.xmat[body].reshape(3, 3))
+        tcp = self.context.robot.tcp_frame
+        site = scratch.site(tcp)
+        poses[tcp] = make_transform(site.xpos, site.xmat.reshape(3, 3))
+        return poses
+
+    def forward(self) -> mujoco.MjData:
+        """Return a copy of the present state with contacts and their forces; the simulation itself is not touched."""
+        scratch = self._scratch
+        scratch.qpos[:], scratch.qvel[:] = self.data.qpos, self.data.qvel
+        scratch.ctrl[:], scratch.time = self.data.ctrl, self.data.time
+        mujoco.mj_forward(self.model, scratch)
+        return scratch
+
+    def _spec(self, name: str) -> ObjectSpec:
+        for spec in self.objects:
+            if spec.name == name:
+                return spec
+        raise InvalidInputError(
+            f"no object '{name}' in the scene; there are {[s.name for s in self.objects]}"
+        )
+
+    # ---------------------------------------------------------------- inside
+
+    def _model_of(self, objects: Sequence[ObjectSpec]) -> mujoco.MjModel:
+        """Return the compiled model of a choice of objects, from the last few if it is among them."""
+        key = tuple(spec.name for spec in objects)
+        if key not in self._models:
+            config = self.config
+            self._models[key] = build_model(
+                self.context.rig,
+                objects,
+                config.physics,
+                config.table,
+                config.servo,
+                shadows=config.shadows,
+            )
+            if len(self._models) > _MODELS_KEPT:
+                self._models.popitem(last=False)
+        self._models.move_to_end(key)
+        return self._models[key]
+
+    def _place_robot(self) -> None:
+        """Put the arm at home with the hand open."""
+        width = self.context.robot.gripper.max_width
+        for name, value in zip(ARM_JOINTS, self.home):
+            self.data.joint(name).qpos[0] = value
+        for name in FINGER_JOINTS:
+            self.data.joint(name).qpos[0] = width / 2
+        self.arm_controller.reset(self.home)
+        self.gripper_controller.reset(width, self.model)
+
+    def _place_objects(self, scene: Scene, rng: np.random.Generator) -> None:
+        """Stand the objects on the table."""
+        footings = draw_footings(
+            self.objects,
+            scene.footings,
+            self.T_world_camera[:3, 3],
+            self.config.layout,
+            rng,
+        )
+        height = self.context.rig.support_height
+        for name, (x, y, yaw) in footings.items():
+            joint = self.data.joint(name)
+            joint.qpos[:] = [x, y, height, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]
+
+    def _randomise(self, rng: np.random.Generator) -> None:
+        """Vary lights and camera about their places in the rig; the model keeps nothing of the last reset."""
+        config, rig_camera = self.config.randomisation, self.context.rig.camera
+        for name, light in LIGHTS.items():
+            turn = Rotation.from_rotvec(config.light_direction * rng.uniform(-1, 1, size=3) / 2)
+            element = self.model.light(name)
+            element.dir[:] = turn.apply(light.direction)
+            element.diffuse[:] = light.strength * (1.0 + config.light * rng.uniform(-1, 1))
+        pose = rig_camera.pose.matrix
+        pose[:3, 3] += config.camera_position * rng.normal(size=3)
+        turn = Rotation.from_rotvec(config.camera_rotation * rng.normal(size=3)).as_matrix()
+        pose[:3, :3] = turn @ pose[:3, :3]
+        camera = self.model.camera(rig_camera.name)
+        camera.pos[:], camera.quat[:] = pose[:3, 3], camera_quaternion(pose)
+
+    def _refresh(self) -> None:
+        """Bring the scratch copy's kinematics to the present state; the simulation itself is not touched."""
+        scratch = self._scratch
+        scratch.qpos[:], scratch.time = self.data.qpos, self.data.time
+        mujoco.mj_kinematics(self.model, scratch)
+        mujoco.mj_comPos(self.model, scratch)
+        mujoco.mj_camlight(self.model, scratch)
+
+    def _draw(self) -> Renderer:
+        """Return a renderer of the present model with the scratch copy up to date."""
+        self._refresh()
+        if self._renderer is None:
+            camera = self.context.rig.camera
+            self._renderer = Renderer(
+                self.model, camera.width, camera.height, shadows=self.config.shadows
+            )
+            self._drawn_model = self.model
+        elif self._drawn_model is not self.model:
+            self._renderer.set_model(self.model)
+            self._drawn_model = self.model
+        return self._renderer
+
+    def _frames_due_again(self) -> None:
+        if self._frames is not None:
+            self._frames.due = self.time

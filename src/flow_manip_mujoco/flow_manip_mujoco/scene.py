@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cell as one MuJoCo model: room, table, arm, camera and a choice of objects. The world's frame is the rig's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from flow_manip_core.robot import CameraConfig, RigConfig
+from flow_manip_core.transforms import quaternion_from_transform
+from flow_manip_mujoco.objects import ObjectSpec, Part
+from flow_manip_mujoco.panda import GripperServo, asset_folder, panda_spec
+
+SCENERY_GROUP, ROBOT_GROUP, OBJECT_GROUP, HIDDEN_GROUP = 0, 1, 2, 3
+
+
+@dataclass(frozen=True)
+class LightConfig:
+    """A distant light.
+
+    Attributes:
+        direction: (3,) unit vector that its rays travel along, in the world.
+        strength: of its diffuse part, 0..1.
+    """
+
+    direction: tuple[float, float, float]
+    strength: float
+
+
+LIGHTS = {
+    'key_light': LightConfig((-0.263, 0.473, -0.841), 0.38),
+    'fill_light': LightConfig((0.112, -0.615, -0.781), 0.14),
+}
+
+_OBJECT_COLLISION = {'contype': 2, 'conaffinity': 3}
+_DRAWN_ONLY = {'contype': 0, 'conaffinity': 0, 'mass': 0.0}
+_KINDS = {
+    'box': mujoco.mjtGeom.mjGEOM_BOX,
+    'cylinder': mujoco.mjtGeom.mjGEOM_CYLINDER,
+    'capsule': mujoco.mjtGeom.mjGEOM_CAPSULE,
+    'sphere': mujoco.mjtGeom.mjGEOM_SPHERE,
+}
+
+
+@dataclass(frozen=True)
+class PhysicsConfig:
+    """How the simulator steps.
+
+    Attributes:
+        timestep: [s].
+        impratio: how much stiffer friction is than the normal direction; high values stop creep in the grasp.
+        table_friction: sliding coefficient of the table top.
+    """
+
+    timestep: float = 0.002
+    impratio: float = 10.0
+    table_friction: float = 0.6
+
+
+@dataclass(frozen=True)
+class TableConfig:
+    """The table: its top is at the height `support_height` of the rig.
+
+    Attributes:
+        lower: (x, y) corner in the robot's base frame [m].
+        upper: opposite corner [m].
+        thickness: of the top [m].
+        height: of the top above the floor [m].
+    """
+
+    lower: tuple[float, float] = (-0.30, -0.60)
+    upper: tuple[float, float] = (0.95, 0.60)
+    thickness: float = 0.04
+    height: float = 0.74
+
+
+def build_model(
+    rig: RigConfig,
+    objects: Sequence[ObjectSpec],
+    physics: PhysicsConfig,
+    table: TableConfig,
+    servo: GripperServo,
+    *,
+    shadows: bool = False,
+) -> mujoco.MjModel:
+    """Compile the cell with `objects` at the origin of the world, in the order given.
+
+    Raises:
+        BackendError: the robot's meshes are not installed.
+    """
+    spec = panda_spec(servo)
+    spec.modelname = 'cell'
+    _set_physics(spec, physics)
+    _set_drawing(spec, rig.camera, shadows)
+    _place_base(spec, rig)
+    _add_room(spec, rig, table, physics.table_friction)
+    _add_lights(spec, shadows)
+    _add_camera(spec, rig.camera)
+    for item in objects:
+        _add_object(spec, item)
+    return spec.compile()
+
+
+def camera_quaternion(T_world_optical: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the wxyz quaternion of MuJoCo's camera frame (looks along -z, y up) at an optical pose."""
+    flip = np.eye(4)
+    flip[:3, :3] = np.diag([1.0, -1.0, -1.0])
+    return quaternion_from_transform(T_world_optical @ flip)[[3, 0, 1, 2]]
+
+
+def _set_physics(spec: mujoco.MjSpec, physics: PhysicsConfig) -> None:
+    """Choose integrator, friction cone and solver."""
+    option = spec.option
+    option.timestep = physics.timestep
+    option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    option.impratio = physics.impratio
+
+
+def _set_drawing(spec: mujoco.MjSpec, camera: CameraConfig, shadows: bool) -> None:
+    """Size the off-screen buffer; leave out what software rendering pays most for."""
+    visual = spec.visual
+    visual.global_.offwidth, visual.global_.offheight = camera.width, camera.height
+    visual.quality.offsamples = 0
+    visual.quality.shadowsize = 2048 if shadows else 0
+    visual.map.znear, visual.map.zfar = 0.02, 12.0
+    visual.headlight.ambient = [0.34, 0.34, 0.34]
+    visual.headlight.diffuse = [0.20, 0.20, 0.20]
+    visual.headlight.specular = [0.0, 0.0, 0.0]
+    spec.stat.extent, spec.stat.center = 1.0, [0.5, 0.0, 0.2]
+
+
+def _place_base(spec: mujoco.MjSpec, rig: RigConfig) -> None:
+    """Stand the robot where the rig says."""
+    base = spec.worldbody.first_body()
+    base.pos = list(rig.base.matrix[:3, 3])
+    base.quat = quaternion_from_transform(rig.base.matrix)[[3, 0, 1, 2]]
+
+
+def _add_room(spec: mujoco.MjSpec, rig: RigConfig, table: TableConfig, friction: float) -> None:
+    """Add floor, table and sky."""
+    textures = asset_folder() / 'textures'
+    _add_material(spec, 'floor', str(textures / 'light-gray-floor-tile.png'), (3.0, 3.0))
+    _add_material(spec, 'table', str(textures / 'light-wood.png'), (1.0, 1.0))
+    spec.add_texture(
+        name='sky',
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.80, 0.85, 0.90],
+        rgb2=[0.55, 0.60, 0.66],
+        width=128,
+        height=128 * 6,
+    )
+    base, top = rig.base.matrix, rig.support_height
+    room = spec.worldbody.add_body(name='room', pos=[*base[:2, 3], top])
+    room.quat = quaternion_from_transform(base)[[3, 0, 1, 2]]
+    room.add_geom(
+        name='floor',
+        type=mujoco.mjtGeom.mjGEOM_PLANE,
+        size=[5.0, 5.0, 0.1],
+        pos=[0.0, 0.0, -table.height],
+        material='floor',
+        friction=[friction, 0.005, 0.0001],
+        contype=1,
+        conaffinity=3,
+    )
+    lower, upper = np.array(table.lower), np.array(table.upper)
+    center, half = (lower + upper) / 2, (upper - lower) / 2
+    room.add_geom(
+        name='table',
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=[*half, table.thickness / 2],
+        pos=[*center, -table.thickness / 2],
+        material='table',
+        friction=[friction, 0.005, 0.0001],
+        solref=[0.006, 1.0],
+        contype=1,
+        conaffinity=3,
+    )
+    leg = (table.height - table.thickness) / 2
+    for x in (-1, 1):
+        for y in (-1, 1):
+            place = center + [x * (half[0] - 0.05), y * (half[1] - 0.05)]
+            room.add_geom(
+                type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+                size=[0.025, leg, 0.0],
+                pos=[*place, -table.thickness - leg],
+                rgba=[0.30, 0.30, 0.32, 1.0],
+                **_DRAWN_ONLY,
+            )
+
+
+def _add_material(spec: mujoco.MjSpec, name: str, file: str, repeat: tuple[float, float]) -> None:
+    """Add a dull textured material."""
+    spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, file=file)
+    material = spec.add_material(name=name, texrepeat=list(repeat), texuniform=True)
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+    material.specular, material.shininess, material.reflectance = 0.05, 0.1, 0.0
+
+
+def _add_lights(spec: mujoco.MjSpec, shadows: bool) -> None:
+    """Add a key light beside the camera and a weak one from the other side."""
+    for name, light in LIGHTS.items():
+        spec.worldbody.add_light(
+            name=name,
+            type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+            pos=list(-2.0 * np.array(light.direction)),
+            dir=list(light.direction),
+            diffuse=[light.strength] * 3,
+            specular=[0.15] * 3,
+            castshadow=shadows and name == 'key_light',
+        )
+
+
+def _add_camera(spec: mujoco.MjSpec, camera: CameraConfig) -> None:
+    """Add the rig's camera."""
+    pose = camera.pose.matrix
+    spec.worldbody.add_camera(
+        name=camera.name,
+        pos=list(pose[:3, 3]),
+        quat=list(camera_quaternion(pose)),
+        fovy=camera.fovy_degrees,
+        resolution=[camera.width, camera.height],
+    )
+
+
+def _add_object(spec: mujoco.MjSpec, item: ObjectSpec) -> None:
+    """Add one free object with its mass spread over its parts by volume."""
+    body = spec.worldbody.add_body(name=item.name)
+    body.add_freejoint(name=item.name)
+    volumes = [_volume(part) for part in item.parts]
+    rolling = 0.0004 if item.rolls else 0.0001  # [m]
+    for part, volume in zip(item.parts, volumes):
+        size = [*part.size, *[0.0] * (3 - len(part.size))]
+        body.add_geom(
+            type=_KINDS[part.kind],
+            size=size,
+            pos=list(part.position),
+            quat=_matrix_to_quaternion(part.rotation),
+            mass=item.mass * volume / sum(volumes),
+            rgba=[*item.rgb, 1.0],
+            group=OBJECT_GROUP if part.visible else HIDDEN_GROUP,
+            condim=6 if item.rolls else 4,
+            friction=[item.friction, 0.004, rolling],
+            solref=[0.006, 1.0],
+            **_OBJECT_COLLISION,
+        )
+    for index, mesh in enumerate(item.meshes):
+        name = f'{item.name}_surface{index}'
+        spec.add_mesh(
+            name=name,
+            uservert=mesh.vertices.astype(np.float32).ravel(),
+            userface=mesh.faces.astype(np.int32).ravel(),
+            inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL,
+        )
+        body.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_MESH,
+            meshname=name,
+            rgba=[*(np.array(item.rgb) * mesh.shade), 1.0],
+            group=OBJECT_GROUP,
+            **_DRAWN_ONLY,
+        )
+
+
+def _volume(part: Part) -> float:
+    """Return a part's volume [m^3]."""
+    size = part.size
+    if part.kind == 'box':
+        return 8.0 * size[0] * size[1] * size[2]
+    if part.kind == 'sphere':
+        return 4.0 / 3.0 * np.pi * size[0] ** 3
+    caps = 4.0 / 3.0 * np.pi * size[0] ** 3 if part.kind == 'capsule' else 0.0
+    return 2.0 * np.pi * size[0] ** 2 * size[1] + caps
+
+
+def _matrix_to_quaternion(rotation: NDArray[np.float64] | None) -> list[float]:
+    """Return the wxyz quaternion of a (3, 3) matrix, identity for None."""
+    if rotation is None:
+        return [1.0, 0.0, 0.0, 0.0]
+    transform = np.eye(4)
+    transform[:3, :3] = rotation
+    return list(quaternion_from_transform(transform)[[3, 0, 1, 2]])
