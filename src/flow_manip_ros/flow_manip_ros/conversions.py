@@ -103,7 +103,7 @@ def image_from_array(pixels: NDArray, encoding: str, header: Header) -> Image:
     image = Image(header=header, height=pixels.shape[0], width=pixels.shape[1], encoding=encoding)
     image.is_bigendian = int(sys.byteorder == 'big')
     image.step = pixels.shape[1] * channels * pixels.itemsize
-    image.data = _bytes(pixels)
+    image.data = message_bytes(pixels)
     return image
 
 
@@ -136,7 +136,7 @@ def depth_from_image(image: Image) -> NDArray[np.float32]:
     return depth
 
 
-def _bytes(values: NDArray) -> array.array:
+def message_bytes(values: NDArray) -> array.array:
     """Return bytes in the one type that message fields take without checking each element."""
     data = array.array('B')
     data.frombytes(np.ascontiguousarray(values).tobytes())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from geometry_msgs.msg import Point
 import numpy as np
@@ -17,7 +18,7 @@ from flow_manip_core.observation import Observation
 from flow_manip_core.plan import Grasp, Plan
 from flow_manip_core.robot import GripperConfig
 from flow_manip_core.transforms import transform_points
-from flow_manip_ros.conversions import _bytes, make_header, pose_from_transform
+from flow_manip_ros.conversions import make_header, message_bytes, pose_from_transform
 
 MAX_LINES = 64  # point paths drawn of one flow; more only hides the object
 
@@ -38,16 +39,11 @@ def cloud_from_observation(observation: Observation) -> PointCloud2:
         row_step=packed.nbytes,
         is_dense=True,
     )
-    kinds = (
-        ('x', 0, PointField.FLOAT32),
-        ('y', 4, PointField.FLOAT32),
-        ('z', 8, PointField.FLOAT32),
-    )
     cloud.fields = [
-        PointField(name=name, offset=offset, datatype=kind, count=1)
-        for name, offset, kind in (*kinds, ('rgb', 12, PointField.FLOAT32))
+        PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
+        for index, name in enumerate(('x', 'y', 'z', 'rgb'))
     ]
-    cloud.data = _bytes(packed)
+    cloud.data = message_bytes(packed)
     return cloud
 
 
@@ -65,14 +61,11 @@ def flow_markers(
         line.scale.x = 0.002
         chosen = np.linspace(0, flow.num_points - 1, min(MAX_LINES, flow.num_points)).astype(int)
         colors = [_blend(step / max(flow.num_steps - 1, 1)) for step in range(flow.num_steps)]
+        seen = flow.visible[:-1] & flow.visible[1:]
         for point in chosen:
-            for step in range(flow.num_steps - 1):
-                if flow.visible[step, point] and flow.visible[step + 1, point]:
-                    line.points += [
-                        _point(flow.points[step, point]),
-                        _point(flow.points[step + 1, point]),
-                    ]
-                    line.colors += [colors[step], colors[step + 1]]
+            for step in np.flatnonzero(seen[:, point]):
+                line.points += [_point(flow.points[step + k, point]) for k in (0, 1)]
+                line.colors += [colors[step], colors[step + 1]]
         markers.append(line)
         if index < len(texts):
             text = _marker(header, namespace, 2 * index + 1, Marker.TEXT_VIEW_FACING)
@@ -80,7 +73,7 @@ def flow_markers(
             text.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
             end = flow.points[-1][flow.visible[-1]]
             if len(end):
-                text.pose.position = _point(end.mean(axis=0) + [0, 0, 0.05])
+                text.pose.position = _point(end.mean(axis=0) + np.array([0, 0, 0.05]))
                 markers.append(text)
     return MarkerArray(markers=markers)
 
@@ -114,7 +107,7 @@ def _gripper(
     half, tip = grasp.width / 2 + 0.005, gripper.tip_offset
     palm = tip - gripper.finger_length
     corners = [(-half, tip), (-half, palm), (half, palm), (half, tip)]
-    lines = [*zip(corners, corners[1:]), ((0.0, palm), (0.0, palm - 0.05))]
+    lines = [*pairwise(corners), ((0.0, palm), (0.0, palm - 0.05))]
     marker = _marker(header, 'plan', index, Marker.LINE_LIST)
     marker.pose = pose_from_transform(grasp.T_world_tcp)
     marker.scale.x, marker.color = width, color
