@@ -35,6 +35,7 @@ STATUS_NAMES = {
 }
 # rcl waits outside Python: a signal is seen when the wait is over.
 SIGNAL_PERIOD = 0.05
+ANSWER_TIMEOUT = 2.0
 
 
 class SendGoalVerb(VerbExtension):
@@ -114,15 +115,19 @@ def _run_goal(node: Any, client: ActionClient, goal: Any, feedback_callback: Any
     while not client.wait_for_server(timeout_sec=SIGNAL_PERIOD):
         pass
     print(f'Sending goal:\n     {message_to_yaml(goal)}')
-    handle = _wait(node, client.send_goal_async(goal, feedback_callback), 'sending goal')
-    if not handle.accepted:
-        print('Goal was rejected.')
-        return
-    print(f'Goal accepted with ID: {bytes(handle.goal_id.uuid).hex()}\n')
+    sent = client.send_goal_async(goal, feedback_callback)
     try:
+        handle = _wait(node, sent, 'sending goal')
+        if not handle.accepted:
+            print('Goal was rejected.')
+            return
+        print(f'Goal accepted with ID: {bytes(handle.goal_id.uuid).hex()}\n')
         response = _wait(node, handle.get_result_async(), 'getting result')
     except KeyboardInterrupt:
-        _cancel(node, handle)
+        # The answer may still be on its way: a goal that was accepted must not run on.
+        rclpy.spin_until_future_complete(node, sent, timeout_sec=ANSWER_TIMEOUT)
+        if sent.done() and sent.result() is not None and sent.result().accepted:
+            _cancel(node, sent.result())
         raise
     print(f'Result:\n    {message_to_yaml(response.result)}')
     print(f'Goal finished with status: {STATUS_NAMES.get(response.status, "UNKNOWN")}')

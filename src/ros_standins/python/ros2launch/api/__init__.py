@@ -112,13 +112,9 @@ def print_arguments_of_launch_description(*, launch_description: Any) -> None:
 
 
 def _describe_argument(argument: Any) -> str:
-    """Return the lines for one argument: name, description, choices and default."""
+    """Return the lines for one argument: name, description and default."""
     star = '*' if _is_conditional(argument) else ''
-    lines = [f"\n    '{argument.name}':{star}"]
-    description = argument.description
-    # Where there are choices, the real action's description ends with them as well.
-    for line in (description or 'no description given').split('\n'):
-        lines.append(f'        {line.strip()}')
+    lines = [f"\n    '{argument.name}':{star}", f'        {argument.description}']
     if argument.default_value is not None:
         default = ' + '.join(token.describe() for token in argument.default_value)
         lines.append(f'        (default: {default})')
