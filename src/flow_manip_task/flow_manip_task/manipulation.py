@@ -45,6 +45,7 @@ from flow_manip_core.plan import Plan
 from flow_manip_task.checking import CheckConfig, GoalCheck, GoalChecker
 from flow_manip_task.listener import Listener, Listeners
 from flow_manip_task.record import RunRecord
+from flow_manip_task.recovery import is_finished
 from flow_manip_task.stages import Cancelled, ManipulateRequest, ManipulationResult, Stages
 
 # The world may differ next time: the same instruction is worth another look.
@@ -73,8 +74,9 @@ class ManipulationConfig:
     Attributes:
         max_attempts: how often the whole is tried.
         max_planned_flows: how many candidates, best first, are planned for before planning counts as failed.
-        recover_after_failure: open the gripper and go home also when no further attempt follows, so that the next
-            goal sees the scene. Never after a cancel, a lost peer or a bug.
+        recover_after_failure: open the hand and withdraw the arm also when no further attempt
+            follows. After a cancel, a lost peer or a bug the arm stays where it stopped, and the
+            next goal begins with withdrawing it.
         pipeline: name of the pipeline whose backends the stages are; goals for another are refused.
         check: how the end is judged.
     """
@@ -120,6 +122,7 @@ class Manipulation:
         self.config = config or ManipulationConfig()
         self._open_record = open_record
         self._clock = clock
+        self._arm = _Arm()
 
     def run(
         self,
@@ -131,7 +134,7 @@ class Manipulation:
         """Do what the request says; raises nothing, a bug is reported as UNKNOWN with its traceback."""
         record, record_error = self._begin_record(request)
         heard = [item for item in (record, listener) if item is not None]
-        run = _Run(self.stages, self.config, request, cancelled, Listeners(heard), self._clock)
+        run = _Run(self.stages, self.config, request, cancelled, Listeners(heard), self._clock, self._arm)
         result = run.result()
         if record is not None:
             result = replace(result, record_path=str(record.path))
@@ -170,6 +173,19 @@ def _with_record_error(
 
 
 @dataclass
+class _Arm:
+    """What the arm was left in the middle of; outlives a goal that was cancelled.
+
+    Attributes:
+        plan: the one that did not run to a free hand and a withdrawn arm; None if it did.
+        segment: the last of its segments that began.
+    """
+
+    plan: Plan | None = None
+    segment: int = 0
+
+
+@dataclass
 class _Run:
     """One goal under way."""
 
@@ -179,10 +195,10 @@ class _Run:
     cancelled: Cancelled
     listener: Listener
     clock: Callable[[], float]
+    arm: _Arm
     attempt: int = 0
     stage: Stage | None = None
     seconds: dict[str, float] = field(default_factory=dict)
-    moved: bool = False
     replanned: bool = False
     check: GoalCheck | None = None
     plan_ready: float = float('nan')
@@ -228,12 +244,30 @@ class _Run:
         """Try until it worked, an error ends it, or the attempts are used up; return what was done."""
         instruction = self._read_request()
         self.listener.on_value('instruction', 1, instruction)
+        if self.arm.plan is not None and not self.request.dry_run:
+            self._clear_scene()
         while True:
             self.attempt += 1
             try:
                 return self._try_once(instruction)
             except FlowManipError as error:
                 self._prepare_another(error)
+
+    def _clear_scene(self) -> None:
+        """Take the arm out of what the goal before left it in: it would hide the scene."""
+        self.attempt = 1
+        with self._stage(Stage.REPLANNING, 'the arm leaves where the last goal stopped'):
+            try:
+                self._recover()
+            except StaleInputError:
+                # Somebody has moved it since, so the way back is no longer known to be clear.
+                self.arm.plan = None
+        self.attempt = 0
+
+    def _recover(self) -> None:
+        if self.arm.plan is not None:
+            self.stages.recover(self.arm.plan, self.arm.segment, cancelled=self.cancelled)
+            self.arm.plan = None
 
     def _read_request(self) -> Instruction:
         """Check the request before anything is looked at."""
@@ -370,17 +404,21 @@ class _Run:
                 self._enter(Stage.FOLLOWING, f"moving '{plan.object}'")
                 started = self.clock()
             assert self.stage is not None
+            self.arm.segment = index
             self._progress(self.stage, progress, name)
 
         try:
             self._stop_if_cancelled()
-            self.moved = True
+            self.arm.plan, self.arm.segment = plan, 0
             outcome = self.stages.execute(
                 plan,
                 on_segment=on_segment,
                 on_frame=self.listener.on_frame,
                 cancelled=self.cancelled,
             )
+            self.arm.segment = len(plan.segments)
+            if is_finished(plan, self.arm.segment):
+                self.arm.plan = None
             self._made('outcome', outcome)
             self._stop_if_cancelled()
         except Exception as raised:
@@ -413,7 +451,8 @@ class _Run:
         """Make ready for another attempt, or raise `error` where none is due."""
         once = isinstance(error, RETRIED_ONCE) and not self.replanned
         again = (isinstance(error, RETRIED) or once) and self.attempt < self.config.max_attempts
-        tidy = isinstance(error, RETRIED) and self.config.recover_after_failure and self.moved
+        tidy = isinstance(error, RETRIED) and self.config.recover_after_failure
+        tidy = tidy and self.arm.plan is not None
         if isinstance(error, CancelledError) or not (again or tidy):
             raise error
         self.replanned |= once
@@ -421,9 +460,7 @@ class _Run:
         reason = f'attempt {self.attempt} of {self.config.max_attempts} failed: {error}'
         try:
             with self._stage(Stage.REPLANNING, reason):
-                if self.moved:
-                    self.stages.recover(cancelled=self.cancelled)
-                    self.moved = False
+                self._recover()
         except CancelledError:
             raise
         except FlowManipError as worse:

@@ -101,9 +101,12 @@ class ExecuteStage(Protocol):
 
 
 class RecoverStage(Protocol):
-    """Opens the gripper and brings the arm home, so that another attempt sees the scene."""
+    """Opens the hand and takes the arm out of the scene, from the segment at which a plan stopped.
 
-    def __call__(self, *, cancelled: Cancelled) -> None: ...
+    `segment` is the number of segments where all of them ran.
+    """
+
+    def __call__(self, plan: Plan, segment: int, *, cancelled: Cancelled) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ class FakeWorld:
     phrases: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
     frames: int = 20
+    recovered: list[int] = field(default_factory=list)
 
     def fail(self, stage: str, *errors: Exception | None) -> FakeWorld:
         self.errors[stage] = deque(errors)
@@ -95,8 +96,9 @@ class FakeWorld:
         self.boxes = (self.boxes[0].moved(motion), *self.boxes[1:])
         return ExecutionOutcome(len(plan.segments), 0.08)
 
-    def recover(self, *, cancelled):
+    def recover(self, plan, segment, *, cancelled):
         self._called('recover', cancelled)
+        self.recovered.append(segment)
 
     @property
     def stages(self) -> Stages:

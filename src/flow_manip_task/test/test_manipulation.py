@@ -166,6 +166,29 @@ def test_the_arm_is_brought_home_before_a_second_attempt_that_follows_a_motion()
     assert world.calls[again + 1] == 'observe'
 
 
+def test_the_next_goal_first_takes_the_arm_out_of_what_a_cancelled_one_left():
+    asked = []
+    world = FakeWorld(on_call=lambda name: name == 'execute follow' and asked.append(name))
+    manipulation = Manipulation(world.stages)
+    assert manipulation.run(PUT, cancelled=lambda: bool(asked)).code == 1
+    world.on_call = lambda name: None
+    world.calls.clear()
+    assert manipulation.run(ManipulateRequest(PUT.instruction, dry_run=True)).succeeded
+    assert 'recover' not in world.calls, 'a dry run moves nothing'
+    assert manipulation.run(PUT).succeeded
+    assert world.recovered == [2]
+    assert manipulation.run(PUT).code != 1
+    assert world.recovered == [2], 'once is enough'
+
+
+def test_an_arm_that_somebody_moved_meanwhile_is_left_alone():
+    world = FakeWorld().fail('execute follow', PeerLostError('controller fell silent'))
+    manipulation = Manipulation(world.stages)
+    assert manipulation.run(PUT).code == 8
+    world.fail('recover', StaleInputError('the arm is 0.8 rad off the motion'))
+    assert manipulation.run(PUT).succeeded
+
+
 def test_the_arm_is_not_moved_between_attempts_that_only_looked_and_planned():
     world = FakeWorld(candidates=1).fail('plan', UnreachableError('none'))
     result, _ = run(world)
@@ -217,7 +240,7 @@ def test_a_goal_missed_by_the_object_is_tried_again_and_then_reported_with_numbe
     assert result.final_error_metres > 0.1
     assert 'mm from where its flow ends' in result.message
     assert result.stage is Stage.CHECKING
-    assert heard.names[-2:] == ['CHECKING', 'REPLANNING']
+    assert heard.names[-1] == 'CHECKING', 'the plan itself had withdrawn the arm'
 
 
 def test_a_bug_is_reported_as_unknown_with_its_traceback():

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way back from a plan that was not finished, along the way that was planned.
+
+What the plan cleared on the way there is clear on the way back, so no planner is needed, and the
+arm ends where it stood when the scene was observed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flow_manip_core.errors import StaleInputError
+from flow_manip_core.plan import Plan, PlanSegment, Trajectory
+
+OFF_PATH = 0.1  # [rad] a joint farther than this from the planned motion is somewhere else
+PERIOD = 0.02  # [s] between points of a way back
+# Of the time scaling: with these no joint is faster than 0.63 and accelerates more than 0.7 times
+# what the plan's own limits allow.
+SLOWNESS, MARGIN = 3.0, 1.0
+
+
+def is_finished(plan: Plan, segment: int) -> bool:
+    """Say whether a plan that got to `segment` has let go of the object and withdrawn the arm."""
+    return segment >= len(plan.segments) and not _held_at_end(plan)
+
+
+def plan_recovery(
+    plan: Plan, segment: int, joint_positions: Mapping[str, float], open_width: float
+) -> Plan:
+    """Plan the way out of a plan that stopped.
+
+    Before the object was let go: back along the motion, hand opened where it had closed. After
+    that: on along the retreat.
+
+    Args:
+        plan: the one that stopped.
+        segment: index of the segment that was running; the number of segments where all had run.
+        joint_positions: where the joints are now [rad].
+        open_width: opening of the hand that lets go [m].
+
+    Returns:
+        A plan for the same executor; without segments where nothing needs to move.
+
+    Raises:
+        StaleInputError: the arm is not on the motion of that segment; a joint is missing.
+    """
+    last = min(segment, len(plan.segments) - 1)
+    released = _released_at(plan)
+    forward = released is not None and segment > released
+    order = range(last, len(plan.segments)) if forward else range(last, -1, -1)
+    begun = segment < len(plan.segments)
+    segments: list[PlanSegment] = [_opening(open_width)] if forward else []
+    opened, first = forward, True
+    for index in order:
+        part = plan.segments[index]
+        if part.trajectory is None:
+            if not opened:
+                segments.append(_opening(open_width))
+                opened = True
+            continue
+        way, first = _way(part, joint_positions, forward, begun and first), False
+        if way is not None:
+            segments.append(replace(way, holding=False))
+    if not opened:
+        segments.insert(0, _opening(open_width))
+    return replace(plan, segments=tuple(segments), considered=(), rejections={})
+
+
+def _held_at_end(plan: Plan) -> bool:
+    return _released_at(plan) is None and any(s.expect_object for s in plan.segments)
+
+
+def _released_at(plan: Plan) -> int | None:
+    """Return the index of the gripper segment that lets go, if there is one."""
+    held = False
+    for index, segment in enumerate(plan.segments):
+        if segment.trajectory is None:
+            if held and not segment.expect_object:
+                return index
+            held |= segment.expect_object
+    return None
+
+
+def _opening(width: float) -> PlanSegment:
+    return PlanSegment('open', gripper_width=width)
+
+
+def _way(
+    segment: PlanSegment, joints: Mapping[str, float], forward: bool, partial: bool
+) -> PlanSegment | None:
+    """Return a segment's motion on to its end or back to its start; None where the arm is there."""
+    trajectory = segment.trajectory
+    assert trajectory is not None
+    times = trajectory.times - trajectory.times[0]
+    start = 0.0 if forward else float(times[-1])
+    if partial:
+        start = _time_on_path(trajectory, joints, segment.name)
+    end = float(times[-1]) if forward else 0.0
+    if abs(end - start) < PERIOD:
+        return None
+    name = f'{"finish" if forward else "undo"} {segment.name}'
+    return PlanSegment(name, _retime(trajectory, start, end))
+
+
+def _time_on_path(trajectory: Trajectory, joints: Mapping[str, float], name: str) -> float:
+    """Return the time [s] of the point of the trajectory that is nearest to where the arm is."""
+    missing = [joint for joint in trajectory.joint_names if joint not in joints]
+    if missing:
+        raise StaleInputError(f'no joint state of {missing}')
+    now = np.array([joints[joint] for joint in trajectory.joint_names])
+    samples = np.linspace(0.0, trajectory.duration, max(int(trajectory.duration / PERIOD), 1) + 1)
+    away = np.abs(_sample(trajectory, samples) - now).max(axis=1)
+    nearest = int(np.argmin(away))
+    if away[nearest] > OFF_PATH:
+        raise StaleInputError(
+            f"the arm is {away[nearest]:.2f} rad off the motion of '{name}', limit {OFF_PATH} rad"
+        )
+    return float(samples[nearest])
+
+
+def _retime(trajectory: Trajectory, start: float, end: float) -> Trajectory:
+    """Return the motion between two times of a trajectory, from rest to rest and slower."""
+    span = end - start
+    duration = SLOWNESS * abs(span) + MARGIN
+    times = np.linspace(0.0, duration, int(np.ceil(duration / PERIOD)) + 1)
+    s = times / duration
+    along = start + span * (10 * s**3 - 15 * s**4 + 6 * s**5)
+    positions = _sample(trajectory, along)
+    velocities = np.gradient(positions, times, axis=0)
+    velocities[[0, -1]] = 0.0
+    accelerations = np.gradient(velocities, times, axis=0)
+    return Trajectory(trajectory.joint_names, times, positions, velocities, accelerations)
+
+
+def _sample(trajectory: Trajectory, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.array([trajectory.sample(trajectory.times[0] + time) for time in times])
