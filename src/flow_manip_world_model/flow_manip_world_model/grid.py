@@ -83,14 +83,12 @@ class Grid:
         return np.where(inside, values[cells[..., 0], cells[..., 1]], outside)
 
     def fill(self, polygon: NDArray[np.float64], margin: float = 0.0) -> NDArray[np.bool_]:
-        """Return (nx, ny) True for the cells that a convex (K, 2) polygon in xy, grown by
-        `margin`, touches."""
+        """Mark the (nx, ny) cells that a convex (K, 2) polygon, grown by `margin`, touches."""
         mask = _draw(self.shape, (polygon - self.origin) / self.cell - 0.5)
         return _grow(mask.astype(np.uint8), margin / self.cell).astype(bool)
 
     def kernel(self, polygon: NDArray[np.float64], margin: float) -> NDArray[np.uint8]:
-        """Draw a (K, 2) polygon around (0, 0), grown by `margin` metres, as an odd-sized mask
-        centred there.
+        """Draw a (K, 2) polygon around (0, 0), grown by `margin` metres, as an odd-sized mask.
 
         Used with `highest_under` and `lowest_under` it stands for an object's footprint.
         """
@@ -123,8 +121,7 @@ def highest_under(values: NDArray[np.float64], kernel: NDArray[np.uint8]) -> NDA
 def lowest_under(
     values: NDArray[np.float64], kernel: NDArray[np.uint8], outside: float
 ) -> NDArray[np.float64]:
-    """Return for every cell the smallest of `values` under the kernel placed there; `outside` past
-    the border."""
+    """Return for every cell the smallest value under the kernel; `outside` past the border."""
     border = {'borderType': cv2.BORDER_CONSTANT, 'borderValue': outside}
     return cv2.erode(values.astype(np.float32), kernel, **border).astype(np.float64)
 

@@ -135,8 +135,7 @@ def _blocking(carry: CarryMap, line: NDArray, floors: NDArray) -> str:
 def _route_around(
     carry: CarryMap, start: NDArray, goal: NDArray, config: PathConfig, blocking: str
 ) -> NDArray[np.float64]:
-    """Return (K, 2) positions from above the start to above the goal over cells lower than the
-    ceiling.
+    """Return (K, 2) positions from start to goal over cells lower than the ceiling.
 
     Shortest path over the eight neighbours (Dijkstra), then corners are cut where the straight
     line is free.
@@ -191,8 +190,7 @@ def _cut_corners(carry: CarryMap, route: NDArray, config: PathConfig) -> NDArray
 
 
 def round_corners(points: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
-    """Replace the inner corners of a (K, 3) polyline by quadratic Bezier curves that begin
-    `radius` before them."""
+    """Round the inner corners of a (K, 3) polyline by Bezier curves from `radius` before."""
     if radius <= 0.0 or len(points) < 3:
         return points
     s = np.linspace(0.0, 1.0, CORNER_SAMPLES)[:, None]

@@ -101,8 +101,7 @@ def make_target(scene: Scene, mask: Mask, shape: ObjectShape) -> Target:
 def place_on(
     scene: Scene, shape: ObjectShape, target: Target, yaw: float, config: PlacingConfig
 ) -> Place:
-    """Find where `shape` rests on the target: over its centre if it can, else as near to it as it
-    can.
+    """Find where `shape` rests on the target, as near to its centre as it can.
 
     It can where the highest of the target's own cells under it carry it: their convex hull holds
     the object's axis well inside, and nothing else stands there.
@@ -120,7 +119,8 @@ def place_on(
             return place
         first_reason = first_reason or reason
     raise NoFreePlaceError(
-        f"'{shape.label}' does not fit on '{target.shape.label}' anywhere; at its centre {first_reason}"
+        f"'{shape.label}' does not fit on '{target.shape.label}' anywhere; at its centre "
+        f'{first_reason}'
     )
 
 
@@ -159,8 +159,7 @@ def _rest_at(
 
 
 def stability_margin(carrying: NDArray[np.float64], xy: NDArray[np.float64]) -> float:
-    """Return how far (2,) `xy` lies inside the convex hull of (N, 2) carrying points [m]; negative
-    outside."""
+    """Return how far (2,) `xy` is inside the hull of (N, 2) points [m]; negative outside."""
     if len(carrying) < 3:
         return -np.inf
     hull = convex_outline(carrying)
@@ -200,7 +199,8 @@ def place_in(
     name = target.shape.label
     if not inside.any():
         raise NoFreePlaceError(
-            f"'{name}' has no cavity: nothing within its outline lies {1e3 * config.min_depth:.0f} mm "
+            f"'{name}' has no cavity: nothing within its outline lies "
+            f'{1e3 * config.min_depth:.0f} mm '
             f'below its rim at {1e3 * rim:.0f} mm'
         )
     room = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1] * scene.grid.cell
@@ -223,7 +223,8 @@ def place_in(
         height = _height_in(scene, shape, target, xy, yaw, rim, gripper, config)
         return Place(np.array([*xy, height]), yaw)
     raise NoFreePlaceError(
-        f"'{shape.label}', {2e3 * shape.half_width:.0f} to {2e3 * shape.radius:.0f} mm wide, does not fit into "
+        f"'{shape.label}', {2e3 * shape.half_width:.0f} to {2e3 * shape.radius:.0f} mm wide, does "
+        'not fit into '
         f"'{name}', whose opening is {2e3 * widest:.0f} mm wide"
     )
 
@@ -352,8 +353,7 @@ def places_between(
 
 
 def relation_direction(scene: Scene, relation: str) -> NDArray[np.float64]:
-    """Return the (2,) unit vector in xy that a relation or direction means, as seen in the
-    image."""
+    """Return the (2,) unit vector in xy that a relation means, as seen in the image."""
     vectors = {
         'left': -scene.right,
         'right': scene.right,
@@ -375,8 +375,7 @@ def free_places(
     yaw: float,
     config: PlacingConfig,
 ) -> list[Place]:
-    """Return the cheapest of the wanted (nx, ny) places on the support that are free, seen and
-    inside, best first.
+    """Return the cheapest wanted places that are free, seen and inside, best first.
 
     Raises:
         NoFreePlaceError: there is none.
@@ -417,8 +416,10 @@ def _why_none(
     outside, hidden = wanted & ~inside, wanted & inside & ~seen
     occupied = wanted & inside & seen & blocked
     text = (
-        f"no free place {name} for '{shape.label}' ({2e3 * shape.radius:.0f} mm wide): of {int(wanted.sum())} places "
-        f'{int(outside.sum())} are outside the workspace, {int(hidden.sum())} hidden, {int(occupied.sum())} occupied'
+        f"no free place {name} for '{shape.label}' ({2e3 * shape.radius:.0f} mm wide): of "
+        f'{int(wanted.sum())} places '
+        f'{int(outside.sum())} are outside the workspace, {int(hidden.sum())} hidden, '
+        f'{int(occupied.sum())} occupied'
     )
     if occupied.any():
         rise = np.where(occupied, scene.filled - scene.support_map, -np.inf)

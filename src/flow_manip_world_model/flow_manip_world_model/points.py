@@ -17,8 +17,7 @@ OUTLIER_SPREAD = 4.0  # standard deviations of the distance to the neighbours
 
 
 def grow_mask(pixels: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
-    """Dilate an (H, W) mask by `radius` pixels; a negative radius erodes it, image borders
-    included."""
+    """Dilate an (H, W) mask by `radius` pixels; a negative radius erodes it."""
     size = 2 * abs(radius) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     operation = cv2.dilate if radius > 0 else cv2.erode
@@ -58,7 +57,8 @@ def object_points(
             if len(kept) >= minimum:
                 return kept
     raise TooFewPointsError(
-        f"'{mask.label}' shows {len(points)} points with depth on {int(mask.pixels.sum())} pixels; "
+        f"'{mask.label}' shows {len(points)} points with depth on {int(mask.pixels.sum())} "
+        'pixels; '
         f'{minimum} are needed'
     )
 
@@ -75,11 +75,11 @@ def drop_outliers(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def farthest_points(points: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """Choose `count` of (N, 3) points that cover them evenly (farthest-point sampling, Gonzalez
-    1985).
+    """Choose `count` of (N, 3) points that cover them evenly.
 
-    The first is the one closest to the centroid, each next one the farthest from those chosen, so
-    that every beginning of the result covers the object too.
+    Farthest-point sampling (Gonzalez, 1985). The first is the one closest to the centroid, each
+    next one the farthest from those chosen, so that every beginning of the result covers the
+    object too.
 
     Returns:
         (min(count, N),) indices, all different.

@@ -80,7 +80,8 @@ def push_along(
     if reach < config.min_distance:
         raise NoFreePlaceError(
             f"'{shape.label}' can be pushed only {1e3 * reach:.0f} mm towards "
-            f'({direction[0]:.2f}, {direction[1]:.2f}), {1e3 * config.min_distance:.0f} mm are needed: {blocking}'
+            f'({direction[0]:.2f}, {direction[1]:.2f}), {1e3 * config.min_distance:.0f} mm are '
+            f'needed: {blocking}'
         )
     goal = shape.center + reach * direction
     return Place(np.array([*goal, shape.bottom + config.lift]))
@@ -106,7 +107,8 @@ def push_aside(ground: PushMap, shape: ObjectShape, config: PushConfig) -> list[
         places.append(Place(np.array([*goal, shape.bottom + config.lift]), 0.0, cost))
     if not places:
         raise NoFreePlaceError(
-            f"'{shape.label}' cannot be pushed aside by {1e3 * config.min_distance:.0f} mm in any of "
+            f"'{shape.label}' cannot be pushed aside by {1e3 * config.min_distance:.0f} mm in any "
+            'of '
             f'{DIRECTIONS} directions, for example: {reasons[0]}'
         )
     return sorted(places, key=lambda place: place.cost)

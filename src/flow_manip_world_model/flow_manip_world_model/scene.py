@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands on the support, as heights over the workspace: the world model's picture of the
-scene.
+"""What stands on the support, as heights over the workspace.
 
 A camera sees surfaces, and hides what is behind them. Where a cell of the height map has no point,
 the column above it is
@@ -92,8 +91,7 @@ def fit_support(points: NDArray[np.float64], rough_height: float) -> SupportPlan
 def drop_flying_points(
     points_world: NDArray[np.float64], depth: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Set those of (H, W, 3) points to NaN that hang between an edge and its background along a
-    row or column."""
+    """Set those of (H, W, 3) points to NaN that hang between an edge and its background."""
     flying = np.zeros(depth.shape, dtype=bool)
     for axis in (0, 1):
         before = np.abs(depth - np.roll(depth, 1, axis=axis))
@@ -225,8 +223,7 @@ def image_directions(T_world_camera: NDArray) -> tuple[NDArray[np.float64], NDAr
 
 
 def fill_depth(depth: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Give pixels of an (H, W) depth image without depth that of the nearest pixel with one; inf
-    if there is none."""
+    """Give pixels without depth that of the nearest pixel with one; inf if there is none."""
     known = np.isfinite(depth) & (depth > 0)
     if not known.any():
         return np.full(depth.shape, np.inf)

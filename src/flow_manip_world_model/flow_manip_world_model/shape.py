@@ -82,8 +82,7 @@ class ObjectShape:
         return np.array([*self.center, self.bottom])
 
     def kernel(self, grid: Grid, margin: float, yaw: float = 0.0) -> NDArray[np.uint8]:
-        """Draw the footprint, turned by `yaw` and grown by `margin` metres, for use as a kernel on
-        the grid."""
+        """Draw the footprint, turned by `yaw` and grown by `margin` metres, as a kernel."""
         return grid.kernel(rotated(self.footprint, yaw), margin)
 
     def disc(self, grid: Grid, margin: float) -> NDArray[np.uint8]:
@@ -181,8 +180,7 @@ def find_axis(
 
 
 def convex_outline(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the (K, 2) convex hull of (N, 2) points, counter-clockwise; a small square around a
-    line or a point."""
+    """Return the (K, 2) convex hull of (N, 2) points; a small square around a line."""
     try:
         return xy[ConvexHull(xy).vertices]
     except QhullError:

@@ -67,11 +67,13 @@ def find_lying(shape: ObjectShape, config: TurnConfig) -> LyingObject:
         tilt > config.max_tilt and length > config.min_elongation * upright
     ):
         raise TaskNotSupportedError(
-            f"'{shape.label}' stands upright already: {1e3 * shape.height:.0f} mm high, {1e3 * upright:.0f} mm wide"
+            f"'{shape.label}' stands upright already: {1e3 * shape.height:.0f} mm high, "
+            f'{1e3 * upright:.0f} mm wide'
         )
     if length < config.min_elongation * width:
         raise TaskNotSupportedError(
-            f"'{shape.label}' is {1e3 * length:.0f} mm long and {1e3 * width:.0f} mm wide: it has no long axis to "
+            f"'{shape.label}' is {1e3 * length:.0f} mm long and {1e3 * width:.0f} mm wide: it has "
+            'no long axis to '
             f'turn upright, {config.min_elongation:g} times the width is needed'
         )
     if tilt > config.max_tilt:
@@ -140,14 +142,14 @@ def upright_path(
             times = share * _duration(shape, lifted, angle + abs(yaw), path)
             return lifted, times
     raise NoObjectPathError(
-        f"'{shape.label}' cannot be turned upright: it would touch something {1e3 * hit[2]:.0f} mm high at "
+        f"'{shape.label}' cannot be turned upright: it would touch something {1e3 * hit[2]:.0f} "
+        'mm high at '
         f'({hit[0]:.2f}, {hit[1]:.2f}) m'
     )
 
 
 def _hull_points(shape: ObjectShape, lying: LyingObject) -> NDArray[np.float64]:
-    """Return the object's points and, for its unseen underside, the same mirrored at the middle's
-    height."""
+    """Return the object's points and the same mirrored: its unseen underside."""
     mirrored = shape.points.copy()
     mirrored[:, 2] = np.maximum(2.0 * lying.center[2] - mirrored[:, 2], shape.bottom)
     return np.concatenate([shape.points, mirrored])[::4]

@@ -49,7 +49,9 @@ def test_too_few_points_are_refused_with_the_number(shapes, context):
     rows, columns = np.nonzero(masks['can'].pixels)
     small = np.zeros_like(masks['can'].pixels)
     small[rows[:12], columns[:12]] = True
-    with pytest.raises(TooFewPointsError, match="'speck' shows .* on 12 pixels; 40 are needed"):
+    with pytest.raises(
+        TooFewPointsError, match=r"'speck' shows \d+ points with depth on 12 pixels; 40 are needed"
+    ):
         object_points(observation.points_world(), Mask(small, 'speck'))
 
 

@@ -85,7 +85,8 @@ class RuleBasedFlow:
         """Check the counts; keep robot and rig."""
         if config.num_steps < 5 or config.num_points < 3 or config.min_points < 3:
             raise InvalidInputError(
-                f'num_steps {config.num_steps}, num_points {config.num_points} and min_points {config.min_points} '
+                f'num_steps {config.num_steps}, num_points {config.num_points} and min_points '
+                f'{config.min_points} '
                 'must be at least 5, 3 and 3'
             )
         if not 1 <= config.num_candidates <= MAX_CANDIDATES:
@@ -159,7 +160,8 @@ class RuleBasedFlow:
         expected = 1 + len(parsed.references)
         if len(masks) != expected:
             raise InvalidInputError(
-                f"'{parsed.text}' needs {expected} masks ({[parsed.object, *parsed.references]}), got {len(masks)}"
+                f"'{parsed.text}' needs {expected} masks ({[parsed.object, *parsed.references]}), "
+                f'got {len(masks)}'
             )
         needed = {'on': 1, 'in': 1, 'between': 2, **dict.fromkeys(BESIDE, 1)}
         relation = parsed.relation
@@ -167,7 +169,8 @@ class RuleBasedFlow:
             raise TaskNotSupportedError(f"no rule puts something '{relation or 'nowhere'}'")
         if parsed.action == 'put' and len(parsed.references) != needed[relation]:
             raise TaskNotSupportedError(
-                f"'{relation}' needs {needed[relation]} references, '{parsed.text}' has {len(parsed.references)}"
+                f"'{relation}' needs {needed[relation]} references, '{parsed.text}' has "
+                f'{len(parsed.references)}'
             )
         if parsed.action not in ('put', 'lift', 'push', 'turn_upright'):
             raise TaskNotSupportedError(f"no rule for the action '{parsed.action}'")
@@ -176,7 +179,8 @@ class RuleBasedFlow:
         """Refuse an observation in another frame than the rig's."""
         if observation.frame_id != self._context.rig.frame_id:
             raise InvalidInputError(
-                f"the observation is in '{observation.frame_id}', the rig in '{self._context.rig.frame_id}'"
+                f"the observation is in '{observation.frame_id}', the rig in "
+                f"'{self._context.rig.frame_id}'"
             )
 
     def _look(
@@ -293,9 +297,10 @@ class RuleBasedFlow:
         room = carry.ceiling - shape.bottom
         if room < MIN_LIFT:
             raise NoObjectPathError(
-                f"'{shape.label}' can be lifted by {1e3 * room:.0f} mm only, {1e3 * MIN_LIFT:.0f} mm are needed"
+                f"'{shape.label}' can be lifted by {1e3 * room:.0f} mm only, {1e3 * MIN_LIFT:.0f} "
+                'mm are needed'
             )
-        line = np.stack([shape.base, shape.base + [0.0, 0.0, min(height, room)]])
+        line = shape.base + np.array([[0.0, 0.0, 0.0], [0.0, 0.0, min(height, room)]])
         return self._follow(shape, line, 0.0)
 
     # push

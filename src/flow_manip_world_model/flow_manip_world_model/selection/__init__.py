@@ -36,7 +36,8 @@ class Ranking:
         object.__setattr__(self, 'scores', scores)
         if scores.shape != (len(self.vetoes),) or not ((scores >= 0) & (scores <= 1)).all():
             raise InvalidInputError(
-                f'{len(self.vetoes)} vetoes with scores {scores.tolist()}: expected one of 0..1 each'
+                f'{len(self.vetoes)} vetoes with scores {scores.tolist()}: expected one of 0..1 '
+                'each'
             )
         acceptable = [i for i, veto in enumerate(self.vetoes) if not veto]
         if sorted(self.order) != acceptable:

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Selection by geometry: is it one rigid object, the right one, moving smoothly, through free
-space, to a sensible end?"""
+"""Selection by geometry: one rigid object, the right one, on a free and smooth way."""
 
 from __future__ import annotations
 
@@ -61,8 +60,7 @@ class _Facts:
 
 
 class GeometricSelection:
-    """Scores candidates by eight geometric measures, each 0..1, and vetoes what no robot should
-    follow.
+    """Scores candidates by geometric measures and vetoes what no robot should follow.
 
     The score is their weighted geometric mean, so that one bad measure is not outvoted by good
     ones. An instruction that `parse_instruction` does not understand may still have flows, from
@@ -148,7 +146,8 @@ class GeometricSelection:
         share = float(on.mean())
         if share < config.min_on_object:
             raise _VetoError(
-                f"moves something else: {100 * share:.0f} % of its points start on '{facts.mask.label}', "
+                f'moves something else: {100 * share:.0f} % of its points start on '
+                f"'{facts.mask.label}', "
                 f'{100 * config.min_on_object:.0f} % are needed'
             )
         error = float(np.median(np.abs(own - seen)[on]))
@@ -278,7 +277,8 @@ class GeometricSelection:
         if share[worst] > config.max_penetrating:
             x, y, _ = facts.points[worst][inside[worst]].mean(axis=0)
             raise _VetoError(
-                f'goes through something at ({x:.2f}, {y:.2f}) m: {100 * share[worst]:.0f} % of its points at step '
+                f'goes through something at ({x:.2f}, {y:.2f}) m: {100 * share[worst]:.0f} % of '
+                'its points at step '
                 f'{worst}, limit {100 * config.max_penetrating:.0f} %'
             )
         return 1.0 - float(share.max()) / config.max_penetrating * 0.5
@@ -364,7 +364,8 @@ def _facts(flow: ObjectFlow, scene: Scene, mask: Mask, action: str, relation: st
         )
     if flow.num_steps < 2 or not seen.any(axis=1).all():
         raise _VetoError(
-            f'has {flow.num_steps} steps, {int((~seen.any(axis=1)).sum())} of them without a visible point'
+            f'has {flow.num_steps} steps, {int((~seen.any(axis=1)).sum())} of them without a '
+            'visible point'
         )
     points = np.where(seen[..., None], flow.points, 0.0).astype(np.float64)
     center = points.sum(axis=1) / seen.sum(axis=1)[:, None]
