@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+import threading
+import time
+
+from control_msgs.action import FollowJointTrajectory, GripperCommand
+from flow_manip_msgs.action import ExecutePlan
+import numpy as np
+import pytest
+from rclpy.action import ActionClient, ActionServer, CancelResponse, GoalResponse
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+
+from flow_manip_control.ros.control_node import ControlNode
+from flow_manip_core.errors import (
+    BadTrajectoryError,
+    CancelledError,
+    ControllerRejectedError,
+    GraspMissedError,
+    InvalidInputError,
+    PeerLostError,
+    StaleInputError,
+    ToleranceViolatedError,
+)
+from flow_manip_core.plan import Grasp, Plan, PlanSegment, Trajectory
+from flow_manip_core.transforms import make_transform
+from flow_manip_ros.calls import call_action
+from flow_manip_ros.conversions import msg_from_plan
+
+pytestmark = pytest.mark.ros
+
+
+class FakeRobot(Node):
+    """Joint states at 100 Hz and the two controllers, which do what the test tells them."""
+
+    def __init__(self, robot, context, arm_action=None):
+        super().__init__('fake_robot', context=context)
+        self.positions = dict(zip(robot.joint_names, robot.home))
+        self.positions |= dict.fromkeys(robot.gripper.joint_names, 0.04)
+        self.fingers, self.robot = robot.gripper.joint_names, robot
+        self.thickness, self.outcome, self.accept = 0.02, FollowJointTrajectory.Result(), True
+        self.hold = threading.Event()  # while clear, trajectories end at once
+        self.braked = threading.Event()
+        group = ReentrantCallbackGroup()
+        self.states = self.create_publisher(JointState, 'joint_states', 5)
+        self.timer = self.create_timer(0.01, self.publish, callback_group=group)
+        self.servers = [
+            ActionServer(
+                self,
+                FollowJointTrajectory,
+                robot.trajectory_action,
+                self.follow,
+                goal_callback=lambda _: (
+                    GoalResponse.ACCEPT if self.accept else GoalResponse.REJECT
+                ),
+                cancel_callback=lambda _: CancelResponse.ACCEPT,
+                callback_group=group,
+            ),
+            ActionServer(
+                self, GripperCommand, robot.gripper_action, self.grip, callback_group=group
+            ),
+        ]
+
+    def judge(self, goal):
+        return GoalResponse.ACCEPT if self.accept else GoalResponse.REJECT
+
+    def publish(self):
+        message = JointState(name=list(self.positions), position=list(self.positions.values()))
+        message.header.stamp = self.get_clock().now().to_msg()
+        self.states.publish(message)
+
+    def follow(self, goal_handle):
+        while self.hold.is_set() and not goal_handle.is_cancel_requested:
+            self.braked.wait(0.002)
+        if goal_handle.is_cancel_requested:
+            self.braked.set()
+            goal_handle.canceled()
+            return FollowJointTrajectory.Result()
+        last = goal_handle.request.trajectory.points[-1].positions
+        self.positions |= dict(zip(goal_handle.request.trajectory.joint_names, last))
+        if self.outcome.error_code:
+            goal_handle.abort()
+        else:
+            goal_handle.succeed()
+        return self.outcome
+
+    def grip(self, goal_handle):
+        position = max(goal_handle.request.command.position, self.thickness)
+        self.positions |= dict.fromkeys(self.fingers, position)
+        goal_handle.succeed()
+        return GripperCommand.Result(position=position, stalled=True)
+
+
+@pytest.fixture
+def robot(ros, context, request):
+    return ros.add(FakeRobot(context.robot, ros.context, getattr(request, 'param', None)))
+
+
+@pytest.fixture
+def execute(ros, robot):
+    ros.start(ControlNode)
+    client = ActionClient(
+        ros.node, ExecutePlan, 'execute_plan', callback_group=ReentrantCallbackGroup()
+    )
+
+    def call(plan, **options):
+        ros.wait_until(lambda: robot.states.get_subscription_count())
+        return call_action(client, msg_of(plan), timeout=20.0, **options)
+
+    return call
+
+
+def msg_of(plan):
+    return (
+        plan if isinstance(plan, ExecutePlan.Goal) else ExecutePlan.Goal(plan=msg_from_plan(plan))
+    )
+
+
+def make_plan(context, offset=0.0):
+    start = np.array(context.robot.home) + offset
+    times = np.linspace(0, 2, 41)
+    s = (times / 2)[:, None]
+    positions = start + 0.2 * (3 * s**2 - 2 * s**3)
+    velocities = np.gradient(positions, times, axis=0)
+    move = Trajectory(context.robot.joint_names, times, positions, velocities, 0 * velocities)
+    segments = (
+        PlanSegment('approach', move),
+        PlanSegment('grasp', gripper_width=0.0, gripper_effort=20.0, expect_object=True),
+    )
+    grasp = Grasp(make_transform([0.5, 0, 0.05]), 0.04)
+    return Plan('franka', grasp, segments, np.eye(4)[None], np.zeros(1))
+
+
+def test_a_plan_runs_on_the_controllers(context, robot, execute):
+    feedback = []
+    result = execute(make_plan(context), on_feedback=feedback.append)
+    assert result.error_code == ExecutePlan.Result.NONE
+    assert result.segments_done == 2
+    assert result.final_gripper_width == pytest.approx(0.04)
+    assert feedback[-1].progress == 1.0
+
+
+def test_a_cancel_reaches_the_controller_and_the_next_goal_runs(ros, context, robot, execute):
+    robot.hold.set()
+    cancel = threading.Event()
+    begun = time.monotonic()
+    threading.Timer(0.3, cancel.set).start()
+    with pytest.raises(CancelledError):
+        execute(make_plan(context), cancelled=cancel.is_set)
+    assert robot.braked.is_set()
+    assert time.monotonic() - begun < 5.0
+    robot.hold.clear()
+    assert execute(make_plan(context)).error_code == ExecutePlan.Result.NONE
+
+
+def test_a_tolerance_violation_keeps_the_controllers_words(context, robot, execute):
+    robot.outcome = FollowJointTrajectory.Result(error_code=-5, error_string='joint 3 off by 0.4')
+    with pytest.raises(ToleranceViolatedError, match='joint 3 off'):
+        execute(make_plan(context))
+
+
+def test_another_controller_code_is_a_rejection_with_its_number(context, robot, execute):
+    robot.outcome = FollowJointTrajectory.Result(error_code=-2, error_string='which joints?')
+    with pytest.raises(ControllerRejectedError, match='code -2 which'):
+        execute(make_plan(context))
+
+
+def test_a_controller_that_refuses_the_goal_is_named(context, robot, execute):
+    robot.accept = False
+    with pytest.raises(ControllerRejectedError, match='panda_arm_controller'):
+        execute(make_plan(context))
+
+
+def test_an_empty_gripper_is_a_missed_grasp(context, robot, execute):
+    robot.thickness = 0.0
+    with pytest.raises(GraspMissedError):
+        execute(make_plan(context))
+
+
+def test_joint_states_that_stop_stop_the_arm(context, robot, execute):
+    robot.hold.set()
+    threading.Timer(0.5, robot.timer.cancel).start()
+    with pytest.raises(StaleInputError, match='joint states stopped'):
+        execute(make_plan(context))
+    assert robot.braked.is_set()
+
+
+def test_motion_beyond_the_limits_never_reaches_the_controller(context, robot, execute):
+    with pytest.raises(BadTrajectoryError):
+        execute(make_plan(context, offset=3.0))
+
+
+def test_a_plan_with_numbers_that_are_not_finite_is_refused(context, robot, execute):
+    goal = msg_of(make_plan(context))
+    goal.plan.segments[0].trajectory.points[3].positions[2] = float('nan')
+    with pytest.raises(InvalidInputError, match='not finite'):
+        execute(goal)
+
+
+@pytest.mark.parametrize('robot', ['somewhere_else/follow_joint_trajectory'], indirect=True)
+def test_a_controller_that_is_not_there_is_a_lost_peer(context, robot, execute):
+    with pytest.raises(PeerLostError, match='panda_arm_controller'):
+        execute(make_plan(context))
