@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process with one of everything that the ros2 command line looks at."""
 
+from contextlib import suppress
 import sys
 import threading
 
@@ -87,10 +88,8 @@ def main():
     for node in nodes:
         executor.add_node(node)
     print('ready', flush=True)
-    try:
+    with suppress(KeyboardInterrupt, ExternalShutdownException):
         executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
 
 
 if __name__ == '__main__':

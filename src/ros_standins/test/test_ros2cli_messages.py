@@ -9,15 +9,15 @@ import pytest
 
 pytest.importorskip('rosidl_parser')
 
-from builtin_interfaces.msg import Time  # noqa: E402
-from geometry_msgs.msg import Point, PoseArray, PoseWithCovariance  # noqa: E402
-from sensor_msgs.msg import Image, JointState  # noqa: E402
-from std_msgs.msg import Byte, ByteMultiArray, Header, MultiArrayDimension, String  # noqa: E402
-import yaml  # noqa: E402
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, PoseArray, PoseWithCovariance
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Byte, ByteMultiArray, Header, MultiArrayDimension, String
+import yaml
 
-import rosidl_runtime_py as runtime  # noqa: E402
-from rosidl_runtime_py.convert import _convert_value  # noqa: E402
-from rosidl_runtime_py.utilities import (  # noqa: E402
+import rosidl_runtime_py as runtime
+from rosidl_runtime_py.convert import _convert_value
+from rosidl_runtime_py.utilities import (
     get_action,
     get_interface,
     get_message,

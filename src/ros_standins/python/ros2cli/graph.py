@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names and types that topics, services and actions share."""
 
-from collections.abc import Iterable
-from typing import Any, Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 NamesAndTypes = list[tuple[str, list[str]]]
 
@@ -13,7 +13,9 @@ def without_hidden(names_and_types: NamesAndTypes, include_hidden: bool) -> Name
         return names_and_types
     from rclpy.topic_or_service_is_hidden import topic_or_service_is_hidden
 
-    return [(name, types) for name, types in names_and_types if not topic_or_service_is_hidden(name)]
+    return [
+        (name, types) for name, types in names_and_types if not topic_or_service_is_hidden(name)
+    ]
 
 
 def expand_name(node: Any, name: str, is_service: bool = False) -> str:

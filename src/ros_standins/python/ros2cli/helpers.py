@@ -2,10 +2,10 @@
 """Small things that several commands share."""
 
 import argparse
+from collections.abc import Callable
 import os
 import sys
 import time
-from typing import Callable
 
 
 def get_ros_domain_id() -> int:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages that the user gives as YAML."""
 
+from collections.abc import Callable
 import os
-from typing import Any, Callable
+from typing import Any
 
 import yaml
 

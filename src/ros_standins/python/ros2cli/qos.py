@@ -109,9 +109,7 @@ def qos_profile_from_short_keys(
         profile.liveliness_lease_duration = Duration(seconds=liveliness_lease_duration_s)
     if depth is not None and depth >= 0:
         profile.depth = depth
-    elif (
-        profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL and profile.depth == 0
-    ):
+    elif profile.durability == QoSDurabilityPolicy.TRANSIENT_LOCAL and profile.depth == 0:
         # Kept samples need room.
         profile.depth = 1
     return profile

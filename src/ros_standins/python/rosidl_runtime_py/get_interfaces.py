@@ -5,7 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional
 
-from ament_index_python import get_package_share_directory, get_resource, get_resources, has_resource
+from ament_index_python import (
+    get_package_share_directory,
+    get_resource,
+    get_resources,
+    has_resource,
+)
 
 RESOURCE_TYPE = 'rosidl_interfaces'
 SUFFIXES = {'msg': '.msg', 'srv': '.srv', 'action': '.action'}

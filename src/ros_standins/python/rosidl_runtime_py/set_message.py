@@ -2,8 +2,9 @@
 """Messages filled from dictionaries, as YAML gives them."""
 
 import array
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Callable
+from typing import Any
 
 from rosidl_parser.definition import AbstractNestedType, BasicType, NamespacedType
 

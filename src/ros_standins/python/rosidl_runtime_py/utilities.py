@@ -70,4 +70,3 @@ def is_service(interface: Any) -> bool:
 def is_action(interface: Any) -> bool:
     """Tell whether a class is an action's."""
     return all(hasattr(interface, part) for part in ('Goal', 'Result', 'Feedback'))
-

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Actions of the graph, by name."""
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from ros2cli.graph import expand_name, NamesAndTypes, types_of
 from ros2node.api import get_action_client_info, get_action_server_info, get_node_names
@@ -36,7 +37,9 @@ def get_action_clients_and_servers(
 
 def _nodes_with(node: Any, full_name: str, get_info: Callable) -> NamesAndTypes:
     found = []
-    for name in sorted({n.full_name for n in get_node_names(node=node, include_hidden_nodes=True)}):
+    for name in sorted(
+        {n.full_name for n in get_node_names(node=node, include_hidden_nodes=True)}
+    ):
         types = types_of(get_info(node=node, remote_node_name=name), full_name)
         if types:
             found.append((name, types))

@@ -2,16 +2,17 @@
 """`ros2 action send_goal`."""
 
 import argparse
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 import signal
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Optional
 
 from action_msgs.msg import GoalStatus
 import rclpy
 from rclpy.action import ActionClient
+
 from ros2action.api import action_name_completer, ActionTypeCompleter
 from ros2action.verb import VerbExtension
-
 from ros2cli.helpers import collect_stdin
 from ros2cli.messages import (
     add_values_arguments,

@@ -2,10 +2,10 @@
 """What a command is, and parsers that load a command only when it is chosen."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 import os
-from typing import Any, Callable, NoReturn, Optional, Union
+from typing import Any, NoReturn, Optional, Union
 
 EXIT_REFUSED = 1
 
@@ -31,8 +31,8 @@ class VerbCommand(CommandExtension):
         FOREIGN_VERBS: verb -> the package of a full ROS 2 that has it.
     """
 
-    VERBS: Mapping[str, tuple[str, str]] = {}
-    FOREIGN_VERBS: Mapping[str, str] = {}
+    VERBS: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    FOREIGN_VERBS: ClassVar[Mapping[str, str]] = {}
 
     def add_arguments(self, parser: argparse.ArgumentParser, cli_name: str) -> None:
         """Add a parser for each verb."""

@@ -2,8 +2,9 @@
 """A node of the command's own."""
 
 import argparse
+from collections.abc import Callable
 import os
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import rclpy
 from rclpy.parameter import Parameter

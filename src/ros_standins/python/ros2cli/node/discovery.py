@@ -7,11 +7,11 @@ is still starting; the peer's next one comes up to three seconds later. So a qui
 yet a whole one: on this machine, the ports that DDS participants hold tell how many there are.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 import os
 from pathlib import Path
 import time
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from ros2cli.helpers import get_ros_domain_id
 

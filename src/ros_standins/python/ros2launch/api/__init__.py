@@ -173,7 +173,9 @@ def _prefix_arguments(args: Any) -> list[str]:
     prefix = getattr(args, 'launch_prefix', None)
     prefix_filter = getattr(args, 'launch_prefix_filter', None)
     if prefix_filter is not None and prefix is None:
-        raise RuntimeError('--launch-prefix must be specified if --launch-prefix-filter is provided')
+        raise RuntimeError(
+            '--launch-prefix must be specified if --launch-prefix-filter is provided'
+        )
     found = [] if prefix is None else [f'launch-prefix:={prefix}']
     return found if prefix_filter is None else [*found, f'launch-prefix-filter:={prefix_filter}']
 

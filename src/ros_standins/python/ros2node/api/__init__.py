@@ -79,18 +79,14 @@ def get_publisher_info(
     *, node: Any, remote_node_name: str, include_hidden: bool = False
 ) -> list[TopicInfo]:
     """Return what a node publishes."""
-    return _of_node(
-        node.get_publisher_names_and_types_by_node, remote_node_name, include_hidden
-    )
+    return _of_node(node.get_publisher_names_and_types_by_node, remote_node_name, include_hidden)
 
 
 def get_subscriber_info(
     *, node: Any, remote_node_name: str, include_hidden: bool = False
 ) -> list[TopicInfo]:
     """Return what a node subscribes to."""
-    return _of_node(
-        node.get_subscriber_names_and_types_by_node, remote_node_name, include_hidden
-    )
+    return _of_node(node.get_subscriber_names_and_types_by_node, remote_node_name, include_hidden)
 
 
 def get_service_server_info(
@@ -166,6 +162,4 @@ def add_node_arguments(
     """Add the name of a node, and the option that admits hidden ones."""
     argument = parser.add_argument('node_name', help='Name of the ROS node', **options)
     argument.completer = NodeNameCompleter(include_hidden_nodes_key='include_hidden_nodes')
-    parser.add_argument(
-        *hidden_flags, action='store_true', help='Consider hidden nodes as well'
-    )
+    parser.add_argument(*hidden_flags, action='store_true', help='Consider hidden nodes as well')

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parameters of other nodes."""
 
+from pathlib import Path
 import sys
 from typing import Any, Optional
 
@@ -12,10 +13,10 @@ from rcl_interfaces.srv import (
     SetParameters,
 )
 from rclpy.parameter import get_parameter_value as guess_parameter_value
-from rclpy.parameter import parameter_dict_from_yaml_file, parameter_value_to_python
+from rclpy.parameter import parameter_value_to_python
+import yaml
 
 from ros2cli.calls import call_service
-
 
 TYPE_NAMES = {
     ParameterType.PARAMETER_BOOL: 'boolean',
@@ -93,15 +94,54 @@ def load_parameter_file(
     Raises:
         RuntimeError: the file has none for this node, or the node does not answer.
     """
-    by_name = parameter_dict_from_yaml_file(
-        parameter_file, use_wildcard=use_wildcard, target_nodes=[node_name]
-    )
-    if not by_name:
-        raise RuntimeError(f'Param file does not contain parameters for {node_name}')
-    parameters = list(by_name.values())
+    parameters = read_parameter_file(parameter_file, node_name, use_wildcard)
     response = call_set_parameters(node=node, node_name=node_name, parameters=parameters)
     for parameter, result in zip(parameters, response.results):
         print_result(result, f'Set parameter {parameter.name} ', 'successful', 'failed')
+
+
+def read_parameter_file(path: str, node_name: str, use_wildcard: bool) -> list[Parameter]:
+    """Return the parameters that a file has for a node; its own override those for all.
+
+    Raises:
+        RuntimeError: there are none, or the file is not laid out as `ros2 param dump` writes.
+    """
+    by_node = yaml.safe_load(Path(path).read_text()) or {}
+    keys = ['/**'] if use_wildcard else []
+    keys = [key for key in [*keys, node_name] if key in by_node]
+    if not keys:
+        raise RuntimeError(
+            f'Param file does not contain parameters for {node_name}, '
+            f'only for nodes: {list(by_node)}'
+        )
+    values: dict[str, Any] = {}
+    for key in keys:
+        section = by_node[key]
+        if not isinstance(section, dict) or not isinstance(section.get('ros__parameters'), dict):
+            raise RuntimeError(
+                f'Invalid structure of parameter file for node {key}, '
+                'expected same format as provided by ros2 param dump'
+            )
+        values.update(_flatten(section['ros__parameters']))
+    return [Parameter(name=name, value=_as_parameter(v)) for name, v in values.items()]
+
+
+def _flatten(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+    """Turn nested dictionaries into names with dots."""
+    flat = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat.update(_flatten(value, f'{prefix}{name}.'))
+        else:
+            flat[f'{prefix}{name}'] = value
+    return flat
+
+
+def _as_parameter(value: Any) -> ParameterValue:
+    if isinstance(value, str):
+        # '5' in quotes is a text, which the guess would not see.
+        return ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
+    return guess_parameter_value(yaml.safe_dump(value, default_flow_style=True))
 
 
 def print_result(result: SetParametersResult, what: str, success: str, failure: str) -> None:
@@ -110,7 +150,6 @@ def print_result(result: SetParametersResult, what: str, success: str, failure: 
     if result.reason:
         text += f': {result.reason}'
     print(text, file=sys.stdout if result.successful else sys.stderr)
-
 
 
 class ParameterNameCompleter:

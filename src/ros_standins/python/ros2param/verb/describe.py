@@ -19,7 +19,9 @@ class DescribeVerb(VerbExtension):
     def add_arguments(self, parser: argparse.ArgumentParser, cli_name: str) -> None:
         """Add the verb's arguments."""
         add_target_arguments(parser)
-        argument = parser.add_argument('parameter_names', nargs='+', help='Names of the parameters')
+        argument = parser.add_argument(
+            'parameter_names', nargs='+', help='Names of the parameters'
+        )
         argument.completer = ParameterNameCompleter()
 
     def main(self, *, args: argparse.Namespace) -> None:

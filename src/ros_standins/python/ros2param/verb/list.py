@@ -54,9 +54,7 @@ def _print_node(node: Any, name: str, args: argparse.Namespace) -> None:
     import re
 
     try:
-        parameters = call_list_parameters(
-            node=node, node_name=name, prefixes=args.param_prefixes
-        )
+        parameters = call_list_parameters(node=node, node_name=name, prefixes=args.param_prefixes)
         if args.filter:
             parameters = [p for p in parameters if re.search(args.filter, p)]
         types = {}

@@ -22,7 +22,7 @@ class FindVerb(VerbExtension):
         add_hidden_argument(parser)
         argument = parser.add_argument(
             'service_type',
-            help="Name of the ROS service type to filter for (e.g. 'rcl_interfaces/srv/ListParameters')",
+            help="Name of the ROS service type to filter for (e.g. 'std_srvs/srv/Trigger')",
         )
         argument.completer = ServiceTypeCompleter()
         parser.add_argument(

@@ -16,7 +16,8 @@ class TypeVerb(VerbExtension):
         """Add the verb's arguments."""
         add_arguments(parser)
         argument = parser.add_argument(
-            'service_name', help="Name of the ROS service to get type (e.g. '/talker/list_parameters')"
+            'service_name',
+            help="Name of the ROS service to get type (e.g. '/talker/list_parameters')",
         )
         argument.completer = ServiceNameCompleter(
             include_hidden_services_key='include_hidden_services'

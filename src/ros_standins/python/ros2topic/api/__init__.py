@@ -2,8 +2,9 @@
 """Topics of the graph, by name."""
 
 import argparse
+from collections.abc import Callable
 import time
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from ros2cli.graph import expand_name, NamesAndTypes, types_of, without_hidden
 from ros2cli.helpers import positive_float, positive_int, unsigned_int

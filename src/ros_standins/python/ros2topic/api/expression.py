@@ -6,9 +6,10 @@ only values, comparisons, arithmetic and a few functions, so that no text can do
 """
 
 import ast
+from collections.abc import Callable
 import math
 import operator
-from typing import Any, Callable
+from typing import Any
 
 OPERATORS: dict[type, Callable] = {
     ast.Eq: operator.eq,

@@ -2,6 +2,7 @@
 """`ros2 topic`."""
 
 import argparse
+from typing import ClassVar
 
 from ros2cli.command import VerbCommand
 
@@ -9,11 +10,17 @@ from ros2cli.command import VerbCommand
 class TopicCommand(VerbCommand):
     """Various topic related sub-commands."""
 
-    VERBS = {
+    VERBS: ClassVar = {
         'bw': ('ros2topic.verb.bw:BwVerb', 'Display bandwidth used by topic'),
-        'delay': ('ros2topic.verb.delay:DelayVerb', 'Display delay of topic from timestamp in header'),
+        'delay': (
+            'ros2topic.verb.delay:DelayVerb',
+            'Display delay of topic from timestamp in header',
+        ),
         'echo': ('ros2topic.verb.echo:EchoVerb', 'Output messages from a topic'),
-        'find': ('ros2topic.verb.find:FindVerb', 'Output a list of available topics of a given type'),
+        'find': (
+            'ros2topic.verb.find:FindVerb',
+            'Output a list of available topics of a given type',
+        ),
         'hz': ('ros2topic.verb.hz:HzVerb', 'Print the average receiving rate to screen'),
         'info': ('ros2topic.verb.info:InfoVerb', 'Print information about a topic'),
         'list': ('ros2topic.verb.list:ListVerb', 'Output a list of available topics'),

@@ -24,7 +24,9 @@ class BwVerb(VerbExtension):
 
     def add_arguments(self, parser: argparse.ArgumentParser, cli_name: str) -> None:
         """Add the verb's arguments."""
-        argument = parser.add_argument('topic_name', help='Topic name to monitor bandwidth utilization')
+        argument = parser.add_argument(
+            'topic_name', help='Topic name to monitor bandwidth utilization'
+        )
         argument.completer = TopicNameCompleter(include_hidden_topics_key='include_hidden_topics')
         parser.add_argument(
             '--window',

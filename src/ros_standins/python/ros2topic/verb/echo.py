@@ -65,7 +65,9 @@ def _has_publisher(topic_name: str) -> Any:
     return lambda node: node.count_publishers(expand_name(node, topic_name)) > 0
 
 
-def _subscribe(node: Any, args: argparse.Namespace, message_class: Any, printer: '_Printer') -> None:
+def _subscribe(
+    node: Any, args: argparse.Namespace, message_class: Any, printer: '_Printer'
+) -> None:
     qos = choose_qos(node, args.topic_name, args)
     options = {'qos_profile': qos, 'raw': args.raw}
     if not args.no_lost_messages:

@@ -167,9 +167,7 @@ def _add_pace_arguments(parser: argparse.ArgumentParser) -> None:
         help='Only print every N-th published message (default: 1)',
     )
     group = parser.add_mutually_exclusive_group()
-    group.add_argument(
-        '-1', '--once', action='store_true', help='Publish one message and exit'
-    )
+    group.add_argument('-1', '--once', action='store_true', help='Publish one message and exit')
     group.add_argument(
         '-t',
         '--times',
