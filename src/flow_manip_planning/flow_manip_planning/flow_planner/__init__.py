@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Planners that turn an object flow into robot motion, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from flow_manip_core.config import from_mapping
+from flow_manip_core.errors import ConfigurationError
+from flow_manip_core.flow import ObjectFlow
+from flow_manip_core.observation import Mask, Observation
+from flow_manip_core.plan import Plan
+from flow_manip_core.registry import Registry
+from flow_manip_core.robot import Context
+from flow_manip_planning.grasp import GraspProposer
+
+
+def ignore_stage(text: str, progress: float) -> None:
+    """Take a stage report and do nothing with it."""
+
+
+def never_cancelled() -> bool:
+    """Say that nobody asked to stop."""
+    return False
+
+
+class FlowPlanner(Protocol):
+    """Plans a grasp and joint motion with which the object follows its flow."""
+
+    def plan(
+        self,
+        observation: Observation,
+        mask: Mask,
+        flow: ObjectFlow,
+        *,
+        seed: int = 0,
+        on_stage: Callable[[str, float], None] = ignore_stage,
+        cancelled: Callable[[], bool] = never_cancelled,
+    ) -> Plan:
+        """Return a plan that is reachable, free of collision and within the joints' limits.
+
+        Raises:
+            NoGraspError, UnreachableError, InCollisionError, NoPathError, LimitsError, DegenerateFlowError: as named.
+            CancelledError: `cancelled` said so.
+        """
+
+
+FLOW_PLANNERS: Registry[FlowPlanner] = Registry(
+    'flow_planner', {'rigid_path': 'flow_manip_planning.flow_planner.rigid_path:RigidPathPlanner'}
+)
+
+
+def create_flow_planner(
+    parameters: Mapping[str, Any], context: Context, grasp_proposer: GraspProposer
+) -> FlowPlanner:
+    """Build the planner that ``parameters['backend']`` names: the one table whose backends take another backend.
+
+    Raises:
+        BackendError: it is unknown or cannot be imported.
+        ConfigurationError: a parameter is unknown, missing or of the wrong type.
+    """
+    name = parameters.get('backend')
+    if not isinstance(name, str):
+        raise ConfigurationError("flow_planner: parameter 'backend' is missing")
+    cls = FLOW_PLANNERS.load(name)
+    config = from_mapping(cls.Config, parameters.get(name, {}), where=f'flow_planner.{name}')  # type: ignore[attr-defined]
+    return cls(config, context, grasp_proposer)  # type: ignore[call-arg]

@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rigid objects: the hand holds the object and carries it along the fitted motion of its flow.
+
+Every grasp is tested before anything moves: inverse kinematics and collision at pre-grasp, at the grasp, along the whole flow and on
+the way back. The best that passes gets free motion from and to home, a polished joint path (NovaFlow) and timing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+from flow_manip_core.errors import (
+    CancelledError,
+    FlowManipError,
+    InCollisionError,
+    LimitsError,
+    NoPathError,
+    UnreachableError,
+)
+from flow_manip_core.flow import ObjectFlow
+from flow_manip_core.observation import Mask, Observation
+from flow_manip_core.plan import Grasp, Plan, PlanSegment, Trajectory
+from flow_manip_core.robot import Context
+from flow_manip_core.transforms import transform_points
+from flow_manip_planning.arm_paths import arm_paths, ArmPath, Request
+from flow_manip_planning.collision_world import CollisionWorld, HeldObject
+from flow_manip_planning.flow_planner import ignore_stage, never_cancelled
+from flow_manip_planning.flow_planner.settings import RigidPathConfig
+from flow_manip_planning.grasp import GraspProposer
+from flow_manip_planning.grasp.completion import complete_object, ObjectShape
+from flow_manip_planning.grasp.hand import opening_for
+from flow_manip_planning.inverse_kinematics import random_starts
+from flow_manip_planning.kinematics import Array
+from flow_manip_planning.object_path import (
+    fit_object_path,
+    ObjectPath,
+    resample_path,
+    rests_at_end,
+)
+from flow_manip_planning.path_optimization import PathOptimizer
+from flow_manip_planning.robot_model import RobotModel
+from flow_manip_planning.surroundings import perceive, Surroundings
+from flow_manip_planning.timing import corner_spline, time_path
+
+GRASPS_PER_BATCH = 24
+FREE, CONTACT, FLOW = 'free', 'contact', 'flow'
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What one call of `plan` works on."""
+
+    surroundings: Surroundings
+    shape: ObjectShape
+    path: ObjectPath
+    dense: ObjectPath
+    releases: bool
+    start: Array
+    seed: int
+    cancelled: Callable[[], bool]
+
+
+class RigidPathPlanner:
+    """The `rigid_path` backend."""
+
+    Config = RigidPathConfig
+
+    def __init__(
+        self, config: RigidPathConfig, context: Context, grasp_proposer: GraspProposer
+    ) -> None:
+        """Load the robot."""
+        self._config = config
+        self._context = context
+        self._proposer = grasp_proposer
+        self._robot = RobotModel.from_context(context)
+
+    def plan(
+        self,
+        observation: Observation,
+        mask: Mask,
+        flow: ObjectFlow,
+        *,
+        seed: int = 0,
+        on_stage: Callable[[str, float], None] = ignore_stage,
+        cancelled: Callable[[], bool] = never_cancelled,
+    ) -> Plan:
+        """Return a plan; see `FlowPlanner`."""
+        on_stage('fitting the motion', 0.0)
+        path = fit_object_path(flow, self._config.smoothing)
+        on_stage('proposing grasps', 0.05)
+        grasps = self._proposer.propose(
+            observation, mask, max_grasps=self._config.max_grasps, seed=seed
+        )
+        _stop_if(cancelled)
+        on_stage('looking at the scene', 0.35)
+        task = self._task(observation, mask, path, seed, cancelled)
+        self._check_object_path(task)
+        rejections: Counter[str] = Counter()
+        chosen, segments = self._first_that_works(task, grasps, rejections, on_stage)
+        on_stage('done', 1.0)
+        return Plan(
+            robot=self._context.robot.name,
+            grasp=chosen.grasp,
+            segments=tuple(segments),
+            object_poses=path.poses,
+            times=path.times,
+            frame_id=observation.frame_id,
+            object=flow.object or mask.label,
+            stamp=observation.stamp,
+            rejections=dict(rejections),
+            considered=tuple(grasps),
+        )
+
+    def _task(
+        self,
+        observation: Observation,
+        mask: Mask,
+        path: ObjectPath,
+        seed: int,
+        cancelled: Callable[[], bool],
+    ) -> _Task:
+        """Read the scene and refine the object's path."""
+        config = self._config
+        surroundings = perceive(observation, mask, self._context, self._robot)
+        _stop_if(cancelled)
+        shape = complete_object(observation, mask, surroundings)
+        dense = resample_path(path, shape.center, config.step_translation, config.step_rotation)
+        return _Task(
+            surroundings=surroundings,
+            shape=shape,
+            path=path,
+            dense=dense,
+            releases=rests_at_end(path, shape.points, surroundings, config.release_height),
+            start=self._robot.arm_positions(observation.joint_positions),
+            seed=seed,
+            cancelled=cancelled,
+        )
+
+    def _check_object_path(self, task: _Task) -> None:
+        """Raise InCollisionError if the object itself cannot go along its flow, however it is held."""
+        held = HeldObject(self._robot, task.surroundings, task.shape.points)
+        hits = held.colliding_steps(task.dense.poses)
+        if hits.any():
+            first = int(hits.argmax())
+            raise InCollisionError(
+                f'the object runs into the scene at {task.dense.times[first]:.2f} s of its flow '
+                f'({int(hits.sum())} of {len(hits)} steps)'
+            )
+
+    def _first_that_works(
+        self,
+        task: _Task,
+        grasps: Sequence[Grasp],
+        rejections: Counter[str],
+        on_stage: Callable[[str, float], None],
+    ) -> tuple[ArmPath, list[PlanSegment]]:
+        """Go through the grasps, best first, until one passes everything."""
+        world = CollisionWorld(self._robot, task.surroundings)
+        held = HeldObject(self._robot, task.surroundings, task.shape.points)
+        request = self._request(task)
+        last_error: FlowManipError | None = None
+        tries = 0
+        for first in range(0, len(grasps), GRASPS_PER_BATCH):
+            _stop_if(task.cancelled)
+            on_stage('solving inverse kinematics', 0.45 + 0.4 * first / len(grasps))
+            batch = grasps[first : first + GRASPS_PER_BATCH]
+            used: set[int] = set()
+            for way in arm_paths(self._robot.chain, batch, request, rejections):
+                _stop_if(task.cancelled)
+                reason = self._collision(world, held, task, way)
+                if reason is not None:
+                    if id(way.grasp) not in used:
+                        rejections[reason] += 1
+                    used.add(id(way.grasp))
+                    continue
+                try:
+                    on_stage('planning motion', 0.85)
+                    return way, self._segments(world, task, way)
+                except (NoPathError, LimitsError) as error:
+                    rejections[error.name.lower().replace('_', ' ')] += 1
+                    last_error, tries = error, tries + 1
+                    if tries >= self._config.max_tries:
+                        break
+            if tries >= self._config.max_tries:
+                break
+        raise self._failure(len(grasps), rejections, last_error)
+
+    def _request(self, task: _Task) -> Request:
+        """Say what an arm path must do."""
+        config = self._config
+        rng = np.random.default_rng(task.seed)
+        chain = self._robot.chain
+        seeds = np.concatenate(
+            [
+                self._robot.home[None],
+                task.start[None],
+                random_starts(chain, max(config.num_starts - 2, 0), rng),
+            ]
+        )
+        return Request(
+            object_path=task.dense.poses,
+            approach_distance=config.approach_distance,
+            retreat_distance=config.retreat_distance if task.releases else 0.0,
+            limit_margin=config.joint_limit_margin,
+            seeds=seeds,
+            home=self._robot.home,
+            workspace=self._context.rig.workspace,
+        )
+
+    def _collision(
+        self, world: CollisionWorld, held: HeldObject, task: _Task, way: ArmPath
+    ) -> str | None:
+        """Say what of a way collides, None if nothing does."""
+        gripper = self._context.robot.gripper
+        opening = opening_for(way.grasp.width, gripper)
+        world.set_object(None)
+        for name, path, width in (
+            ('grasp in collision', way.approach[::-1], opening),
+            ('flow in collision', way.follow, way.grasp.width),
+            ('retreat in collision', way.retreat, opening),
+        ):
+            if world.first_collision(path, width) is not None:
+                return name
+        poses = self._robot.chain.forward(way.follow)
+        if held.hits_arm(poses, task.dense.poses).any():
+            return 'object hits the arm'
+        return None
+
+    def _segments(self, world: CollisionWorld, task: _Task, way: ArmPath) -> list[PlanSegment]:
+        """Plan free motion, polish, and put times on everything.
+
+        Raises:
+            NoPathError: free motion was not found.
+            LimitsError: a part cannot be timed.
+        """
+        gripper, config = self._context.robot.gripper, self._config
+        opening = opening_for(way.grasp.width, gripper)
+        world.set_object(task.shape.points)
+        transfer = self._free_motion(world, task, task.start, way.approach[0], opening)
+        segments = [
+            PlanSegment('open', gripper_width=opening, gripper_effort=config.grip_effort),
+            PlanSegment('transfer', transfer),
+            PlanSegment('approach', self._timed(way.approach, CONTACT)),
+            PlanSegment(
+                'grasp',
+                gripper_width=max(way.grasp.width - config.squeeze, 0.0),
+                gripper_effort=min(config.grip_effort, gripper.max_effort),
+                expect_object=True,
+            ),
+            PlanSegment('follow', self._follow(world, task, way), holding=True),
+        ]
+        if not task.releases:
+            return segments
+        segments += [
+            PlanSegment('release', gripper_width=opening, gripper_effort=config.grip_effort),
+            PlanSegment('retreat', self._timed(way.retreat, CONTACT)),
+        ]
+        if config.go_home:
+            world.set_object(transform_points(task.path.poses[-1], task.shape.points))
+            home = self._free_motion(world, task, way.retreat[-1], self._robot.home, opening)
+            segments.append(PlanSegment('home', home))
+        return segments
+
+    def _follow(self, world: CollisionWorld, task: _Task, way: ArmPath) -> Trajectory:
+        """Polish and time the way along the flow; the unpolished way is kept where the polished one collides."""
+        world.set_object(None)
+        path = way.follow
+        if self._config.optimise:
+            polished = PathOptimizer(self._robot, task.surroundings).polish(path, way.hand)
+            if world.first_collision(polished, way.grasp.width) is None:
+                path = polished
+        return self._timed(path, FLOW, task.dense.times)
+
+    def _free_motion(
+        self, world: CollisionWorld, task: _Task, start: Array, goal: Array, width: float
+    ) -> Trajectory:
+        """Plan and time motion between two configurations; corners are rounded as far as nothing is hit."""
+        _stop_if(task.cancelled)
+        corners = world.plan(start, goal, width, task.seed, self._config.samples)
+        for deviation in (0.4, 0.15, 0.05):
+            spline = corner_spline(corners, deviation)
+            checks = spline(np.linspace(0, 1, max(20, int(_length(corners) / 0.03))))
+            if world.first_collision(checks, width) is None:
+                return self._time(spline, FREE)
+        raise NoPathError('the free motion collides when its corners are rounded')
+
+    def _timed(self, path: Array, kind: str, times: Array | None = None) -> Trajectory:
+        """Time a dense joint path."""
+        at = np.arange(len(path), dtype=float) if times is None else times
+        return self._time(CubicSpline(at, path), kind)
+
+    def _time(self, spline: CubicSpline, kind: str) -> Trajectory:
+        """Time a curve within the limits that belong to its kind."""
+        config = self._config
+        factor = config.contact_speed_scale if kind == CONTACT else 1.0
+        return time_path(
+            spline,
+            self._context.robot.joint_names,
+            factor * config.velocity_scale * self._robot.max_velocity,
+            factor * config.acceleration_scale * self._robot.max_acceleration,
+            max_speed=1.0 if kind == FLOW else None,
+        )
+
+    def _failure(
+        self, num_grasps: int, rejections: Counter[str], last_error: FlowManipError | None
+    ) -> FlowManipError:
+        """Return the error that fits why all grasps were dropped."""
+        reasons = ', '.join(f'{n} {reason}' for reason, n in rejections.most_common())
+        text = f'none of {num_grasps} grasps works: {reasons}'
+        if last_error is not None:
+            return type(last_error)(f'{text}; last: {last_error}')
+        if any('collision' in reason or 'hits' in reason for reason in rejections):
+            return InCollisionError(text)
+        return UnreachableError(text)
+
+
+def _length(corners: Array) -> float:
+    """Return how far the busiest joint travels along a polyline [rad]."""
+    return float(np.abs(np.diff(corners, axis=0)).max(axis=1).sum())
+
+
+def _stop_if(cancelled: Callable[[], bool]) -> None:
+    """Raise CancelledError if the caller asked to stop."""
+    if cancelled():
+        raise CancelledError('planning was cancelled')

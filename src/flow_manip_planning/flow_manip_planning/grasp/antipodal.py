@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Antipodal grasps on the partial cloud of one object.
+
+Hand poses are sampled at surface points and judged by what lies in the gripper's boxes (ten Pas and Platt 2015): the fingers
+and the palm must be free, the two contact patches must face each other within the friction cone (Nguyen 1988; Mahler et al. 2017 score
+alike). Works on whole objects between the fingers and on rims with one finger inside.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from flow_manip_core.errors import NoGraspError
+from flow_manip_core.observation import Mask, Observation
+from flow_manip_core.plan import Grasp
+from flow_manip_core.robot import Context
+from flow_manip_core.transforms import make_transform
+from flow_manip_planning.grasp.completion import ObjectShape, complete_object
+from flow_manip_planning.grasp.hand import hand_boxes, opening_for
+from flow_manip_planning.kinematics import Array
+from flow_manip_planning.robot_model import RobotModel
+from flow_manip_planning.surroundings import Surroundings, perceive
+
+DOWN = np.array([0.0, 0.0, -1.0])
+PAD_LENGTH = 0.02  # [m] of the finger that presses
+GAP_IN_RIM = 0.02  # [m] between two walls: a finger fits between them
+TILTS = np.radians([0.0, -30.0, 30.0, -60.0, 60.0])
+DEPTHS = (0.012, 0.02, 0.03, 0.042)  # [m] of the finger tips below the object's top
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A scored grasp with what made the score."""
+
+    grasp: Grasp
+    closing: Array
+    approach: Array
+
+
+class AntipodalGrasps:
+    """Samples, judges and spreads antipodal grasps."""
+
+    @dataclass(frozen=True)
+    class Config:
+        """Parameters.
+
+        Attributes:
+            num_anchors: surface points that hands are tried at.
+            max_grasps: how many to return where the caller does not say.
+            friction_angle_degrees: half angle of the friction cone.
+            support_clearance: from the finger tips to the support [m].
+            obstacle_margin: from fingers and palm to other things, besides half a voxel [m].
+            max_tilt_degrees: approach directions farther from straight down are dropped.
+        """
+
+        num_anchors: int = 70
+        max_grasps: int = 64
+        friction_angle_degrees: float = 35.0
+        support_clearance: float = 0.004
+        obstacle_margin: float = 0.003
+        max_tilt_degrees: float = 80.0
+
+    def __init__(self, config: Config, context: Context) -> None:
+        """Keep the context; its robot is used to leave the arm out of the scene."""
+        self._config = config
+        self._context = context
+        self._gripper = context.robot.gripper
+        self._robot = RobotModel.from_context(context)
+
+    def propose(
+        self, observation: Observation, mask: Mask, *, max_grasps: int = 0, seed: int = 0
+    ) -> list[Grasp]:
+        """Return grasps in the world frame, best first; both finger orders of each are in the list.
+
+        Raises:
+            NoGraspError: none was found; the message counts why candidates were dropped.
+        """
+        surroundings = perceive(observation, mask, self._context, self._robot)
+        shape = complete_object(observation, mask, surroundings)
+        rng = np.random.default_rng(seed)
+        dropped: Counter[str] = Counter()
+        found = []
+        for anchor, closing, approach in self._hands(shape, rng):
+            found.extend(self._judge(shape, surroundings, anchor, closing, approach, dropped))
+        if not found:
+            reasons = ', '.join(f'{n} {reason}' for reason, n in dropped.most_common())
+            raise NoGraspError(
+                f"no grasp on '{mask.label}' among {dropped.total()} hands: {reasons}"
+            )
+        found.sort(key=lambda c: -c.grasp.score)
+        return _both_orders(_spread(found), max_grasps or self._config.max_grasps)
+
+    def _hands(
+        self, shape: ObjectShape, rng: np.random.Generator
+    ) -> Iterator[tuple[Array, Array, Array]]:
+        """Sample (anchor, closing direction, approach direction)."""
+        flat = shape.points[:, :2] - shape.points[:, :2].mean(axis=0)
+        _, _, axes = np.linalg.svd(flat, full_matrices=False)
+        main_yaw = float(np.arctan2(axes[1, 1], axes[1, 0]))
+        picks = rng.choice(
+            len(shape.points), min(self._config.num_anchors, len(shape.points)), replace=False
+        )
+        center_top = np.array([*shape.center[:2], shape.points[:, 2].max()])
+        anchors = [(center_top, None)] * 8 + [(shape.points[i], shape.normals[i]) for i in picks]
+        for index, (anchor, normal) in enumerate(anchors):
+            yaws = [
+                main_yaw + (index % 8) * np.pi / 8 if normal is None else rng.uniform(0, np.pi)
+            ]
+            if normal is None or index % 3 == 0:
+                yaws.append(main_yaw)
+            closings = [np.array([np.cos(y), np.sin(y), 0.0]) for y in yaws]
+            if normal is not None and np.linalg.norm(normal[:2]) > 0.4:
+                closings.insert(0, np.array([*normal[:2], 0.0]) / np.linalg.norm(normal[:2]))
+            for closing in closings:
+                for tilt in TILTS:
+                    approach = np.cos(tilt) * DOWN + np.sin(tilt) * np.cross(closing, DOWN)
+                    if np.degrees(abs(tilt)) <= self._config.max_tilt_degrees:
+                        yield anchor, closing, approach
+
+    def _judge(
+        self,
+        shape: ObjectShape,
+        surroundings: Surroundings,
+        anchor: Array,
+        closing: Array,
+        approach: Array,
+        dropped: Counter[str],
+    ) -> list[Candidate]:
+        """Turn one sampled hand into grasps at the depths that are free, or count why not."""
+        rotation = np.stack([np.cross(closing, approach), closing, approach], axis=1)
+        local = (shape.points - anchor) @ rotation
+        normals = shape.normals @ rotation
+        slab = np.abs(local[:, 0]) < 0.5 * self._gripper.finger_width
+        reach = slab & (np.abs(local[:, 1]) < self._gripper.max_width)
+        if reach.sum() < 5:
+            dropped['nothing between the fingers'] += 1
+            return []
+        top = float(np.percentile(local[reach, 2], 2))
+        deepest = self._deepest_tip(anchor, rotation, local, shape.bottom)
+        found, seen_tips = [], set()
+        for depth in DEPTHS:
+            tip = min(top + depth, deepest)
+            if tip < top + 0.006:
+                dropped['too low over the support'] += 1
+                continue
+            if round(tip, 3) in seen_tips:
+                continue
+            seen_tips.add(round(tip, 3))
+            pad = slab & (local[:, 2] > tip - PAD_LENGTH) & (local[:, 2] < tip)
+            for low, high in _walls_around(local[pad, 1]):
+                candidate = self._close_on(
+                    shape,
+                    surroundings,
+                    anchor,
+                    rotation,
+                    local,
+                    normals,
+                    pad,
+                    (low, high, tip, top),
+                    dropped,
+                )
+                if candidate is not None:
+                    found.append(candidate)
+        return found
+
+    def _deepest_tip(self, anchor: Array, rotation: Array, local: Array, bottom: float) -> float:
+        """Return how far along the approach the tips may go until a finger meets the support or the palm the object."""
+        gripper = self._gripper
+        outer = 0.5 * gripper.max_width + gripper.finger_thickness
+        approach = rotation[:, 2]
+        # The lowest point of the tips' outline relative to their middle.
+        below = 0.5 * gripper.finger_width * abs(rotation[2, 0]) + outer * abs(rotation[2, 1])
+        to_support = anchor[2] - bottom - self._config.support_clearance - below
+        support = to_support / max(-approach[2], 1e-6) if approach[2] < -0.15 else np.inf
+        if approach[2] >= -0.15 and to_support < 0:
+            return -np.inf
+        under_palm = (np.abs(local[:, 0]) < 0.5 * gripper.palm_size[0]) & (
+            np.abs(local[:, 1]) < 0.5 * gripper.palm_size[1]
+        )
+        palm = local[under_palm, 2].min(initial=np.inf) + gripper.finger_length - 0.004
+        return float(min(support, palm))
+
+    def _close_on(
+        self,
+        shape: ObjectShape,
+        surroundings: Surroundings,
+        anchor: Array,
+        rotation: Array,
+        local: Array,
+        normals: Array,
+        pad: Array,
+        span: tuple[float, float, float, float],
+        dropped: Counter[str],
+    ) -> Candidate | None:
+        """Judge closing on what lies between `low` and `high` with the tips at `tip`."""
+        low, high, tip, top = span
+        width = high - low
+        if width + 0.004 > self._gripper.max_width:
+            dropped['too wide'] += 1
+            return None
+        faces = _facing(local[pad], normals[pad], low, high)
+        if faces < np.cos(np.radians(self._config.friction_angle_degrees)):
+            dropped['not antipodal'] += 1
+            return None
+        offset = np.array([0.0, 0.5 * (low + high), tip - self._gripper.tip_offset])
+        tcp = anchor + rotation @ offset
+        own = local - offset
+        opening = opening_for(width, self._gripper)
+        left, right, palm = hand_boxes(self._gripper, opening)
+        touching = left.contains(own) | right.contains(own)
+        if (touching & shape.seen).sum() > 1 or touching.sum() > 4:
+            dropped['fingers in the object'] += 1
+            return None
+        corners = np.concatenate([b.corners for b in (left, right, palm)]) @ rotation.T + tcp
+        if corners[:, 2].min() < surroundings.support_height + 0.001:
+            dropped['in the support'] += 1
+            return None
+        near = surroundings.obstacles - tcp
+        near = near[(near**2).sum(axis=1) < 0.2**2] @ rotation
+        margin = 0.5 * surroundings.voxel + self._config.obstacle_margin
+        if any(b.contains(near, margin).any() for b in (left, right, palm)):
+            dropped['in collision'] += 1
+            return None
+        score = self._score(shape, tcp, rotation, faces, tip - top, width)
+        grasp = Grasp(make_transform(tcp, rotation), float(max(width, 0.0)), score)
+        return Candidate(grasp, rotation[:, 1], rotation[:, 2])
+
+    def _score(
+        self,
+        shape: ObjectShape,
+        tcp: Array,
+        rotation: Array,
+        faces: float,
+        depth: float,
+        width: float,
+    ) -> float:
+        """Weigh antipodality, how central, how deep, how vertical and how easy the grasp is; 0..1."""
+        cone = np.cos(np.radians(self._config.friction_angle_degrees))
+        antipodal = (faces - cone) / (1.0 - cone)
+        arm = shape.center - tcp
+        aside = arm - (arm @ rotation[:, 2]) * rotation[:, 2]
+        central = np.exp(-float(np.linalg.norm(aside)) / 0.04)
+        deep = np.clip(depth / 0.03, 0.0, 1.0)
+        vertical = 0.5 * (1.0 - rotation[2, 2])
+        roomy = np.clip((self._gripper.max_width - width) / 0.02, 0.0, 1.0)
+        weighted = 0.25 * antipodal + 0.3 * central + 0.2 * deep + 0.15 * vertical + 0.1 * roomy
+        return float(np.clip(weighted, 0.0, 1.0))
+
+
+def _walls_around(y: Array) -> list[tuple[float, float]]:
+    """Return what the fingers could close on: everything there, and the wall nearest to the middle if there are several."""
+    if len(y) < 3:
+        return []
+    ordered = np.sort(y)
+    spans = [(float(ordered[0]), float(ordered[-1]))]
+    breaks = np.flatnonzero(np.diff(ordered) > GAP_IN_RIM)
+    if len(breaks):
+        parts = np.split(ordered, breaks + 1)
+        nearest = min(parts, key=lambda part: np.abs(part).min())
+        if len(nearest) >= 3:
+            spans.append((float(nearest[0]), float(nearest[-1])))
+    return spans
+
+
+def _facing(local: Array, normals: Array, low: float, high: float) -> float:
+    """Return the cosine by which the worse of the two contact patches faces its finger."""
+    band = 0.004 + 0.1 * (high - low)
+    worst = 1.0
+    for sign, patch in ((-1.0, local[:, 1] < low + band), (1.0, local[:, 1] > high - band)):
+        inside = patch & (local[:, 1] >= low - 1e-9) & (local[:, 1] <= high + 1e-9)
+        cosines = np.sort(sign * normals[inside, 1])
+        if len(cosines) == 0:
+            return -1.0
+        # Points of the top face lie at the edge too; the better ones are what the pad meets.
+        worst = min(worst, float(cosines[-max(3, len(cosines) // 4) :].mean()))
+    return worst
+
+
+def _spread(candidates: list[Candidate]) -> list[Candidate]:
+    """Drop what is close to a better grasp: 1 cm, 20 degrees of closing and of approach direction."""
+    kept: list[Candidate] = []
+    for candidate in candidates:
+        if not any(_alike(candidate, other) for other in kept):
+            kept.append(candidate)
+        if len(kept) >= 100:
+            break
+    return kept
+
+
+def _alike(a: Candidate, b: Candidate) -> bool:
+    """Say whether two grasps would be the same for a planner."""
+    offset = a.grasp.T_world_tcp[:3, 3] - b.grasp.T_world_tcp[:3, 3]
+    return bool(
+        offset @ offset < 0.01**2
+        and abs(a.closing @ b.closing) > np.cos(np.radians(20))
+        and a.approach @ b.approach > np.cos(np.radians(20))
+    )
+
+
+def _both_orders(candidates: list[Candidate], limit: int) -> list[Grasp]:
+    """List each grasp and the same with the fingers swapped, which asks another wrist angle of the arm."""
+    swap = np.diag([-1.0, -1.0, 1.0, 1.0])
+    grasps = []
+    for candidate in candidates:
+        grasp = candidate.grasp
+        grasps += [grasp, Grasp(grasp.T_world_tcp @ swap, grasp.width, grasp.score)]
+    return grasps[:limit]

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands around the object, read from one RGB-D image: support plane, obstacles, the object itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from roboplan.core import RobotBodyFilter, RobotBodyFilterOptions
+from scipy import ndimage
+
+from flow_manip_core.errors import NoGraspError
+from flow_manip_core.observation import Mask, Observation
+from flow_manip_core.robot import Context
+from flow_manip_planning.kinematics import Array
+from flow_manip_planning.robot_model import RobotModel
+
+REACH_BEYOND_WORKSPACE = 0.35  # [m] obstacles this far outside can still be hit by the elbow
+FLYING_PIXEL_JUMP = 0.02  # [m] between both neighbours: a pixel that hangs between two surfaces
+MIN_OBJECT_POINTS = 20
+MIN_PLANE_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The scene as planning sees it, in the world frame.
+
+    Attributes:
+        support_height: z of the plane that objects stand on [m].
+        obstacles: (M, 3) centres of occupied voxels, without the object, the support and the robot [m].
+        object_points: (N, 3) visible points of the object [m].
+        voxel: edge of a voxel [m].
+    """
+
+    support_height: float
+    obstacles: Array
+    object_points: Array
+    voxel: float
+
+
+def perceive(
+    observation: Observation,
+    mask: Mask,
+    context: Context,
+    robot: RobotModel | None,
+    voxel: float = 0.008,
+) -> Surroundings:
+    """Split an observation into support, object and obstacles.
+
+    Obstacles are filled down to the support: what is under a seen surface counts as occupied. Unseen space behind an
+    object is free. Points within 2 cm of the robot's own shape at the observed joints are dropped if `robot` is given.
+
+    Raises:
+        NoGraspError: fewer than 20 of the mask's pixels have depth.
+    """
+    points = observation.points_world()
+    clean = np.isfinite(points).all(axis=-1) & ~flying_pixels(observation.depth)
+    object_points = points[erode(mask.pixels) & clean]
+    if len(object_points) < MIN_OBJECT_POINTS:
+        object_points = points[mask.pixels & np.isfinite(points).all(axis=-1)]
+    if len(object_points) < MIN_OBJECT_POINTS:
+        raise NoGraspError(
+            f"'{mask.label}' has {len(object_points)} points with depth, {MIN_OBJECT_POINTS} are needed"
+        )
+    others = points[clean & ~ndimage.binary_dilation(mask.pixels, iterations=4)]
+    lower = np.asarray(context.rig.workspace.lower) - REACH_BEYOND_WORKSPACE
+    upper = np.asarray(context.rig.workspace.upper) + REACH_BEYOND_WORKSPACE
+    others = others[((others >= lower) & (others <= upper)).all(axis=1)]
+    height = support_height(others, context.rig.support_height)
+    above = others[others[:, 2] > height + 1.25 * voxel]
+    if robot is not None:
+        above = without_robot(above, robot, observation)
+    return Surroundings(height, fill_columns(above, height, voxel), object_points, voxel)
+
+
+def flying_pixels(depth: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Say for an (H, W) depth image which pixels hang between a near and a far surface."""
+    filled = np.where(np.isfinite(depth), depth, 0.0)
+    near = ndimage.minimum_filter(np.where(filled > 0, filled, np.inf), size=3)
+    far = ndimage.maximum_filter(filled, size=3)
+    return (filled - near > FLYING_PIXEL_JUMP) & (far - filled > FLYING_PIXEL_JUMP)
+
+
+def erode(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Shrink a mask by a pixel where enough of it remains."""
+    smaller = ndimage.binary_erosion(pixels)
+    return smaller if smaller.sum() >= max(MIN_OBJECT_POINTS, 0.6 * pixels.sum()) else pixels
+
+
+def support_height(points: Array, expected: float, reach: float = 0.05) -> float:
+    """Find the z with most points within `reach` of the expected height; the expected one if there are too few."""
+    z = points[np.abs(points[:, 2] - expected) < reach, 2]
+    if len(z) < MIN_PLANE_POINTS:
+        return float(expected)
+    counts, edges = np.histogram(z, bins=50)
+    counts = np.convolve(counts, np.ones(3), mode='same')
+    peak = 0.5 * (edges[counts.argmax()] + edges[counts.argmax() + 1])
+    return float(np.median(z[np.abs(z - peak) < 0.005]))
+
+
+def without_robot(points: Array, robot: RobotModel, observation: Observation) -> Array:
+    """Drop (M, 3) world points within 2 cm of the robot's own shape."""
+    if len(points) == 0:
+        return points
+    scene = robot.new_scene()
+    q = robot.arm_positions(observation.joint_positions)
+    full = scene.toFullJointPositions(robot.config.arm_group, q)
+    options = RobotBodyFilterOptions(padding=0.02, num_threads=1)
+    own = RobotBodyFilter(scene, options).computeMask(
+        full, np.ascontiguousarray(robot.to_base(points))
+    )
+    return points[~own]
+
+
+def fill_columns(points: Array, floor: float, voxel: float, min_points: int = 2) -> Array:
+    """Turn (M, 3) points into (V, 3) voxel centres, each column filled from its seen top down to `floor`.
+
+    Columns hit by fewer than `min_points` points are noise and dropped.
+    """
+    if len(points) == 0:
+        return np.empty((0, 3))
+    cells = np.floor(points[:, :2] / voxel).astype(np.int64)
+    columns, inverse, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+    top = np.full(len(columns), -np.inf)
+    np.maximum.at(top, inverse.ravel(), points[:, 2])
+    columns, top = columns[counts >= min_points], top[counts >= min_points]
+    levels = np.maximum(np.rint((top - floor) / voxel).astype(int), 1)
+    index = np.repeat(np.arange(len(columns)), levels)
+    level = np.arange(levels.sum()) - np.repeat(np.cumsum(levels) - levels, levels)
+    centers = np.empty((len(index), 3))
+    centers[:, :2] = (columns[index] + 0.5) * voxel
+    centers[:, 2] = floor + (level + 0.5) * voxel
+    return centers
+
+
+def thin_out(points: Array, voxel: float) -> Array:
+    """Keep the mean of the points in every occupied cube of edge `voxel`."""
+    cells = np.floor(points / voxel).astype(np.int64)
+    _, inverse, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(counts), 3))
+    np.add.at(sums, inverse.ravel(), points)
+    return sums / counts[:, None]

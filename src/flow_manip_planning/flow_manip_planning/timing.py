@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Time along a joint path: as fast as the limits allow and no faster than wished.
+
+TOPP-RA (Pham and Pham 2018): along q(s) the state is the squared path speed x = (ds/dt)^2 and the control is u = d2s/dt2, so
+velocity and acceleration limits are linear in (x, u). One backward pass finds the largest x from which the rest of the path can
+still be stopped in time, one forward pass takes the largest u that stays below it. With the flow's own time as s, the wish is the
+bound x <= 1: the flow's times are kept wherever the joints can follow.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.interpolate import BSpline, CubicSpline
+
+from flow_manip_core.errors import LimitsError
+from flow_manip_core.plan import Trajectory
+from flow_manip_planning.kinematics import Array
+
+NUM_GRID = 200
+TINY = 1e-9
+# Limits hold at the grid points exactly; between them this reserve covers the curve of the path.
+RESERVE = 0.97
+MAX_DILATION = 1.5
+
+
+def corner_spline(corners: Array, max_deviation: float) -> BSpline:
+    """Round the corners of a (W, J) polyline to a twice differentiable curve with the same ends.
+
+    A uniform cubic B-spline whose control points lie on the polyline, at most `max_deviation` rad apart near corners: it stays in the
+    hull of four neighbours, so it leaves the polyline by less than that.
+
+    Returns:
+        the curve over 0..1.
+    """
+    points = [corners[0]]
+    for a, b in zip(corners[:-1], corners[1:]):
+        pieces = max(3, int(np.ceil(np.abs(b - a).max() / max_deviation)))
+        points.extend(a + (b - a) * f for f in np.linspace(0, 1, pieces + 1)[1:])
+    control = np.array(points)
+    knots = np.concatenate([np.zeros(3), np.linspace(0, 1, len(control) - 2), np.ones(3)])
+    return BSpline(knots, control, 3)
+
+
+def time_path(
+    path: CubicSpline | BSpline,
+    joint_names: tuple[str, ...],
+    max_velocity: Array,
+    max_acceleration: Array,
+    max_speed: float | None = None,
+    rate: float = 50.0,
+) -> Trajectory:
+    """Time a path from rest to rest.
+
+    Args:
+        path: twice differentiable q(s), (J,) radians, over its whole domain.
+        joint_names: (J,) names.
+        max_velocity: (J,) [rad/s].
+        max_acceleration: (J,) [rad/s^2].
+        max_speed: largest ds/dt; 1 where s is the wished time. Unbounded if left out.
+        rate: points per second of the result.
+
+    Raises:
+        LimitsError: the path cannot be followed, or the result breaks a limit; the message has the numbers.
+    """
+    knots = path.x if isinstance(path, CubicSpline) else path.t
+    grid = np.linspace(knots[0], knots[-1], NUM_GRID + 1)
+    first, second = path(grid, 1), path(grid, 2)
+    squared = _squared_speeds(
+        first,
+        second,
+        grid[1] - grid[0],
+        RESERVE * max_velocity,
+        RESERVE * max_acceleration,
+        max_speed,
+    )
+    trajectory = _sample(path, grid, squared, joint_names, rate)
+    excess = max(
+        (np.abs(trajectory.velocities) / max_velocity).max(),
+        np.sqrt((np.abs(trajectory.accelerations) / max_acceleration).max()),
+    )
+    if 1.0 < excess < MAX_DILATION:
+        # Curvature between two grid points asked for a little more than the grid saw: slow everything by that much.
+        trajectory = _sample(path, grid, squared / (1.02 * excess) ** 2, joint_names, rate)
+    check_limits(trajectory, max_velocity, max_acceleration)
+    return trajectory
+
+
+def check_limits(trajectory: Trajectory, max_velocity: Array, max_acceleration: Array) -> None:
+    """Raise LimitsError with the worst joint if a point of the trajectory is over a limit."""
+    for what, values, limits in (
+        ('velocity', trajectory.velocities, max_velocity),
+        ('acceleration', trajectory.accelerations, max_acceleration),
+    ):
+        share = np.abs(values).max(axis=0) / limits
+        worst = int(share.argmax())
+        if share[worst] > 1.0 + 1e-6:
+            raise LimitsError(
+                f'{trajectory.joint_names[worst]} would need {what} {np.abs(values[:, worst]).max():.3f}, '
+                f'its limit is {limits[worst]:.3f}'
+            )
+
+
+def _squared_speeds(
+    first: Array,
+    second: Array,
+    step: float,
+    max_velocity: Array,
+    max_acceleration: Array,
+    max_speed: float | None,
+) -> Array:
+    """Return (G,) squared path speeds by the two passes of TOPP-RA."""
+    with np.errstate(divide='ignore'):
+        ceiling = ((max_velocity / np.abs(first)) ** 2).min(axis=1)
+    if max_speed is not None:
+        ceiling = np.minimum(ceiling, max_speed**2)
+    # A path that stands still somewhere has no ceiling there; the step size gives one that never binds.
+    ceiling = np.minimum(ceiling, 1e8)
+    # Both ends of a cell are bound with the control of the cell (the paper's interpolation scheme).
+    rows = np.concatenate([first[:-1], first[1:] + 2 * step * second[1:]], axis=1)
+    bends = np.concatenate([second[:-1], second[1:]], axis=1)
+    limits = np.tile(max_acceleration, 2)
+    controllable = np.zeros(len(first))
+    for i in range(len(first) - 2, -1, -1):
+        bound = _largest_controllable(rows[i], bends[i], limits, controllable[i + 1], 2 * step)
+        controllable[i] = min(bound, ceiling[i])
+    squared = np.zeros(len(first))
+    for i in range(len(first) - 1):
+        u = _largest_acceleration(rows[i], bends[i], limits, squared[i])
+        squared[i + 1] = np.clip(squared[i] + 2 * step * u, 0.0, controllable[i + 1])
+        if squared[i + 1] <= TINY * controllable.max() and i + 1 < len(first) - 1:
+            raise LimitsError(
+                f'the motion stalls {i + 1}/{len(first) - 1} of the way: acceleration limits cannot carry the path'
+            )
+    return squared
+
+
+def _largest_controllable(
+    first: Array, second: Array, limit: Array, following: float, step: float
+) -> float:
+    """Return the largest x for which some u keeps the joints' accelerations and lands in 0..`following`.
+
+    Every bound on u is a line in x; the largest x is where a lower line first crosses an upper one.
+    """
+    moving = np.abs(first) > TINY
+    center, half = -second[moving] / first[moving], limit[moving] / np.abs(first[moving])
+    # Upper lines of u, then lower ones, as offset + slope * x.
+    upper = np.stack([np.append(half, following / step), np.append(center, -1.0 / step)])
+    lower = np.stack([np.append(-half, 0.0), np.append(center, -1.0 / step)])
+    gap = upper[0][None, :] - lower[0][:, None]
+    closing = lower[1][:, None] - upper[1][None, :]
+    with np.errstate(divide='ignore', invalid='ignore'):
+        crossing = np.where(closing > TINY, gap / closing, np.inf)
+        still = np.where(
+            np.abs(second[~moving]) > TINY, limit[~moving] / np.abs(second[~moving]), np.inf
+        )
+    return float(min(crossing.min(), still.min(initial=np.inf)))
+
+
+def _largest_acceleration(first: Array, second: Array, limit: Array, squared: float) -> float:
+    """Return the largest u at squared speed `squared`."""
+    moving = np.abs(first) > TINY
+    if not moving.any():
+        return np.inf
+    bound = (limit[moving] - np.sign(first[moving]) * second[moving] * squared) / np.abs(
+        first[moving]
+    )
+    return float(bound.min())
+
+
+def _sample(
+    path: CubicSpline | BSpline,
+    grid: Array,
+    squared: Array,
+    joint_names: tuple[str, ...],
+    rate: float,
+) -> Trajectory:
+    """Walk the speed profile in equal steps of time."""
+    speed = np.sqrt(squared)
+    step = grid[1] - grid[0]
+    times = np.concatenate([[0.0], np.cumsum(2 * step / (speed[1:] + speed[:-1]))])
+    count = max(2, int(np.ceil(times[-1] * rate)))
+    at = np.linspace(0.0, times[-1], count + 1)
+    cell = np.clip(np.searchsorted(times, at, side='right') - 1, 0, len(grid) - 2)
+    u = (squared[cell + 1] - squared[cell]) / (2 * step)
+    passed = at - times[cell]
+    s = np.clip(grid[cell] + speed[cell] * passed + 0.5 * u * passed**2, grid[0], grid[-1])
+    rate_s = np.maximum(speed[cell] + u * passed, 0.0)
+    rate_s[[0, -1]] = 0.0
+    first, second = path(s, 1), path(s, 2)
+    return Trajectory(
+        joint_names=joint_names,
+        times=at,
+        positions=path(s),
+        velocities=first * rate_s[:, None],
+        accelerations=first * u[:, None] + second * rate_s[:, None] ** 2,
+    )

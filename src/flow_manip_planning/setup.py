@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+from setuptools import find_packages, setup
+
+package_name = 'flow_manip_planning'
+
+setup(
+    name=package_name,
+    version='0.1.0',
+    packages=find_packages(exclude=['test']),
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{package_name}']),
+        (f'share/{package_name}', ['package.xml']),
+    ],
+    install_requires=['setuptools'],
+    zip_safe=True,
+    maintainer='flow_manip maintainers',
+    maintainer_email='flow-manip@example.org',
+    description='Grasps and joint motion that make an object follow a flow',
+    license='Apache-2.0',
+    entry_points={
+        'console_scripts': ['planning_node = flow_manip_planning.ros.planning_node:main'],
+    },
+    extras_require={'test': ['pytest']},
+)
