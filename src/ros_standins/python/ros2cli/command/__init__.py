@@ -5,7 +5,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from importlib import import_module
 import os
-from typing import Any, NoReturn, Optional, Union
+from typing import Any, ClassVar, NoReturn, Optional, Union
 
 EXIT_REFUSED = 1
 
