@@ -67,6 +67,21 @@ def test_the_table_says_what_the_commands_say(name, path, text):
         assert load(verb_path).__doc__.splitlines()[0] == f'{verb_text}.'
 
 
+@pytest.mark.parametrize(
+    ('line', 'completions'),
+    [('ros2 top', {'topic'}), ('ros2 topic h', {'hz'}), ('ros2 topic hz --win', {'--window'})],
+)
+def test_the_shell_completes_commands_verbs_and_options(tmp_path, line, completions):
+    script = tmp_path / 'ros2'
+    script.write_text('from ros2cli.cli import main\nmain()\n')
+    output = tmp_path / 'completions'
+    changes = {'_ARGCOMPLETE': '1', 'COMP_LINE': line, 'COMP_POINT': str(len(line)),
+               '_ARGCOMPLETE_STDOUT_FILENAME': str(output), 'IFS': ' '}  # fmt: skip
+    subprocess.run([sys.executable, str(script)], env={**os.environ, **changes}, check=False)
+    found = output.read_text().replace('\x0b', ' ').replace('\x0d', ' ').split()
+    assert set(found) == completions
+
+
 def test_every_verb_prints_its_help(capsys):
     for name, path, _ in command_classes():
         for verb in getattr(load(path), 'VERBS', {}):
@@ -180,7 +195,9 @@ def test_pkg_commands_read_the_index(capsys, prefix):
 
 def test_run_passes_arguments_and_the_exit_code_on(capfd):
     assert ros2('run', 'toolbox', 'tool', '--ros-args', '-p', 'x:=1') == 7
-    assert capfd.readouterr().out == '--ros-args -p x:=1\n'
+    assert capfd.readouterr().out == (
+        '--ros-args -p x:=1\n[ros2run]: Process exited with failure 7\n'
+    )
     assert ros2('run', '--prefix', 'echo before', 'toolbox', 'tool', 'a') == 0
     assert capfd.readouterr().out.startswith('before ')
     assert ros2('run', 'toolbox', 'absent') == 'No executable found'

@@ -62,10 +62,14 @@ class LazyParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse as usual, with the arguments added first."""
+        self.populate()
+        return super().parse_known_args(args, namespace)
+
+    def populate(self) -> None:
+        """Add the arguments, once."""
         populate, self._populate = self._populate, None
         if populate is not None:
             populate(self)
-        return super().parse_known_args(args, namespace)
 
 
 def add_lazy_subparsers(
@@ -101,7 +105,7 @@ def add_lazy_subparsers(
         )
         if '_ARGCOMPLETE' in os.environ:
             # The completer looks at parsers before it uses them.
-            subparser.parse_known_args([])
+            subparser.populate()
     for name, package in foreign.items():
         subparsers.add_parser(
             name, add_help=False, populate=_refuser(f'{cli_name} {name}', package)

@@ -54,12 +54,20 @@ def run_executable(
     try:
         while True:
             try:
-                return process.wait()
+                _report(process.wait())
+                return process.returncode
             except KeyboardInterrupt:
                 # It has got the same signal and decides when it ends.
                 continue
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _report(code: int) -> None:
+    if code < 0:
+        print('[ros2run]:', signal.strsignal(-code))
+    elif code > 0:
+        print(f'[ros2run]: Process exited with failure {code}')
 
 
 class ExecutableNameCompleter:

@@ -8,14 +8,18 @@ from typing import Any, Optional
 
 from ros2cli.graph import expand_name, NamesAndTypes, types_of, without_hidden
 from ros2cli.helpers import positive_float, positive_int, unsigned_int
+from ros2cli.qos import add_qos_arguments, choose_qos, qos_profile_from_short_keys
 
 __all__ = [
     'add_hidden_argument',
+    'add_qos_arguments',
+    'choose_qos',
     'get_msg_class',
     'get_topic_names',
     'get_topic_names_and_types',
     'positive_float',
     'positive_int',
+    'qos_profile_from_short_keys',
     'TopicNameCompleter',
     'TopicTypeCompleter',
     'unsigned_int',

@@ -13,7 +13,7 @@ from ros2cli.graph import expand_name
 from ros2cli.helpers import positive_float, unsigned_int
 from ros2cli.messages import interface_class
 from ros2cli.node.strategy import add_arguments, NodeStrategy
-from ros2cli.qos import add_qos_arguments, choose_qos
+from ros2cli.qos import add_qos_arguments, choose_qos, has_qos_options
 from ros2topic.api import get_msg_class, TopicNameCompleter, TopicTypeCompleter
 from ros2topic.api.expression import compile_filter
 from ros2topic.verb import VerbExtension
@@ -44,7 +44,10 @@ class EchoVerb(VerbExtension):
     def main(self, *, args: argparse.Namespace) -> Optional[str]:
         """Print messages until interrupted, or as many as are wanted."""
         printer = _Printer(args)
-        with NodeStrategy(args, until=_has_publisher(args.topic_name)) as node:
+        # With type and policies given there is nothing to learn from the graph.
+        discover = args.message_type is None or not has_qos_options(args)
+        found = _has_publisher(args.topic_name)
+        with NodeStrategy(args, discover=discover, until=found) as node:
             if args.message_type is None:
                 message_class = get_msg_class(node, args.topic_name, include_hidden_topics=True)
             else:
