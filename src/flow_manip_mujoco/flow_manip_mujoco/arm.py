@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cell's arm and gripper for use in one process: commands return when the simulator has been stepped through them."""
+"""The cell's arm and gripper in one process: a command returns when it has been stepped through."""
 
 from __future__ import annotations
 
@@ -19,27 +19,11 @@ from flow_manip_core.plan import Trajectory
 from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.panda import ARM_JOINTS
 from flow_manip_mujoco.splines import SplineTrajectory
+from flow_manip_mujoco.tracking import Outcome, ToleranceConfig, Tolerances, TrajectoryExecution
 
 Cancelled = Callable[[], bool]
 
 _POLL_PERIOD = 0.01  # [s] simulated between looks at `cancelled`
-
-
-@dataclass(frozen=True)
-class TrackingTolerance:
-    """When a motion counts as failed or finished.
-
-    Attributes:
-        path: largest error of any joint on the way [rad].
-        goal: largest error of any joint at the end [rad].
-        velocity: slower than this is at rest [rad/s].
-        goal_time: how long the arm may take to come within `goal` after the trajectory's end [s].
-    """
-
-    path: float = 0.15
-    goal: float = 0.01
-    velocity: float = 0.02
-    goal_time: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,10 +42,10 @@ class GripperReading:
 class CellArm:
     """The arm of a `SimulatedCell`."""
 
-    def __init__(self, cell: SimulatedCell, tolerance: TrackingTolerance | None = None) -> None:
+    def __init__(self, cell: SimulatedCell, tolerance: ToleranceConfig | None = None) -> None:
         """Command the arm of `cell`; `tolerance` says when a motion has failed."""
         self._cell = cell
-        self._tolerance = tolerance or TrackingTolerance()
+        self._tolerances = Tolerances.from_config(tolerance or ToleranceConfig())
 
     def joint_positions(self) -> dict[str, float]:
         """Return the measured joints of arm and fingers [rad, m]."""
@@ -73,54 +57,33 @@ class CellArm:
         Raises:
             BadTrajectoryError: its joints are not the arm's.
             CancelledError: `cancelled` turned true; the arm rests.
-            ToleranceViolatedError: the arm did not follow, or did not come to the goal; it rests.
+            ToleranceViolatedError: the arm did not follow or did not arrive; it rests.
         """
-        spline = arm_spline(trajectory)
-        cell, controller = self._cell, self._cell.arm_controller
-        controller.follow(spline, cell.time)
-        while controller.remaining(cell.time) > 0.0:
-            self._poll(cancelled)
-            error = np.abs(controller.error)
-            if error.max() > self._tolerance.path:
-                self.stop()
-                joint = int(error.argmax())
-                raise ToleranceViolatedError(
-                    f'{ARM_JOINTS[joint]} is {error[joint]:.3f} rad off its path, '
-                    f'limit {self._tolerance.path} rad'
-                )
-        deadline = cell.time + self._tolerance.goal_time
-        while not self._has_arrived():
-            self._poll(cancelled)
-            if cell.time > deadline:
-                worst = float(np.abs(controller.error).max())
-                raise ToleranceViolatedError(
-                    f'{worst:.4f} rad off the goal {self._tolerance.goal_time} s after the end, '
-                    f'limit {self._tolerance.goal} rad'
-                )
+        controller = self._cell.arm_controller
+        execution = TrajectoryExecution(
+            controller, arm_spline(trajectory), self._tolerances, self._cell.time
+        )
+        while self._advance(execution) is Outcome.RUNNING:
+            if cancelled():
+                execution.cancel(self._cell.time)
+        if execution.outcome is Outcome.CANCELLED:
+            raise CancelledError(f'motion {execution.message} at {self._cell.time:.2f} s')
+        if execution.outcome is not Outcome.SUCCEEDED:
+            raise ToleranceViolatedError(execution.message)
 
     def stop(self) -> None:
         """Brake now, within the joints' accelerations, and return when the arm rests."""
         cell = self._cell
-        duration = cell.arm_controller.stop(cell.time)
-        cell.step(int(np.ceil(duration / cell.timestep)) + 1)
-        limit = cell.time + self._tolerance.goal_time
-        while not self._rests() and cell.time < limit:
-            cell.step()
+        hold = SplineTrajectory([0.0], cell.arm_controller.reference.position[None])
+        execution = TrajectoryExecution(cell.arm_controller, hold, self._tolerances, cell.time)
+        execution.cancel(cell.time)
+        while self._advance(execution) is Outcome.RUNNING:
+            pass
 
-    def _poll(self, cancelled: Cancelled) -> None:
-        """Step a little; brake and raise if asked to."""
-        self._cell.step(max(1, round(_POLL_PERIOD / self._cell.timestep)))
-        if cancelled():
-            self.stop()
-            raise CancelledError(f'motion cancelled at {self._cell.time:.2f} s; the arm rests')
-
-    def _rests(self) -> bool:
-        velocity = self._cell.arm_controller.velocities(self._cell.data)
-        return bool(np.abs(velocity).max() < self._tolerance.velocity)
-
-    def _has_arrived(self) -> bool:
-        error = np.abs(self._cell.arm_controller.error).max()
-        return self._rests() and bool(error < self._tolerance.goal)
+    def _advance(self, execution: TrajectoryExecution) -> Outcome:
+        cell = self._cell
+        cell.step(max(1, round(_POLL_PERIOD / cell.timestep)))
+        return execution.update(cell.time, cell.arm_controller.velocities(cell.data))
 
 
 class CellGripper:
@@ -157,7 +120,7 @@ class CellGripper:
         while True:
             cell.step(max(1, round(_POLL_PERIOD / cell.timestep)))
             status = controller.status
-            if status.stalled or (status.reached and abs(status.velocity) < 0.005):
+            if status.settled:
                 return GripperReading(status.width, status.stalled)
             if cancelled():
                 controller.hold(cell.model)

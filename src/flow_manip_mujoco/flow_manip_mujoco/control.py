@@ -36,6 +36,11 @@ class ArmController:
     """Tracks a joint trajectory by computed torque: tau = M (q'' + kd e' + kp e + ki int e) + bias.
 
     It always has a reference; without a trajectory it holds the last one.
+
+    Attributes:
+        reference: what it tracks now.
+        measured: (J,) positions at the last step [rad].
+        error: (J,) reference minus measured [rad].
     """
 
     def __init__(
@@ -67,11 +72,13 @@ class ArmController:
         self._integral = np.zeros(len(ARM_JOINTS))
         self.reference = JointState.at_rest(position)
         self.error = np.zeros(len(ARM_JOINTS))
+        self.measured = np.array(position, dtype=np.float64)
 
     def follow(self, spline: SplineTrajectory, time: float) -> None:
         """Track `spline` from `time` on.
 
-        A first waypoint later than 0 is approached from the present reference.
+        A first waypoint later than 0 must be preceded by the present reference: see
+        `SplineTrajectory.starting_from`.
         """
         self._spline, self._start = spline, time
 
@@ -81,18 +88,10 @@ class ArmController:
         self.follow(spline, time)
         return spline.duration
 
-    def remaining(self, time: float) -> float:
-        """Return the seconds until the reference rests; 0 or less when it does."""
-        return self._start + self._spline.duration - time
-
     @property
     def goal(self) -> Vector:
         """Where the reference comes to rest, (J,) [rad]."""
         return self._spline.positions[-1]
-
-    def positions(self, data: mujoco.MjData) -> Vector:
-        """Return the measured (J,) positions [rad]."""
-        return data.qpos[self._qpos]
 
     def velocities(self, data: mujoco.MjData) -> Vector:
         """Return the measured (J,) velocities [rad/s]."""
@@ -101,7 +100,8 @@ class ArmController:
     def apply(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         """Set the motors' torques; call between `mj_step1` and `mj_step2`."""
         reference = self._spline.sample(data.time - self._start)
-        error = reference.position - data.qpos[self._qpos]
+        self.measured = data.qpos[self._qpos]
+        error = reference.position - self.measured
         gains = self._gains
         bound = gains.max_integral / gains.integral
         self._integral = np.clip(self._integral + error * self._timestep, -bound, bound)
@@ -134,6 +134,11 @@ class GripperStatus:
     effort: float
     stalled: bool
     reached: bool
+
+    @property
+    def settled(self) -> bool:
+        """True when a command is over: at the target and slow, or stalled."""
+        return self.stalled or (self.reached and abs(self.velocity) < 0.005)
 
 
 class GripperController:

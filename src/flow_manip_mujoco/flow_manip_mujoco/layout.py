@@ -18,6 +18,19 @@ Footing = tuple[float, float, float]  # x [m], y [m], yaw [rad]
 _RANDOM = re.compile(r'random(?::(\d+))?$')
 _MORE = re.compile(r'(?P<names>[^+]+?)(?:\+(?P<more>\d+))?$')
 _MAX_OBJECTS = 12
+_NAMED = {
+    'empty': (),
+    'tabletop': (
+        'red_cube',
+        'blue_cube',
+        'white_plate',
+        'pink_bowl',
+        'yellow_mug',
+        'green_bottle',
+        'orange_box',
+        'purple_ball',
+    ),
+}
 _MAX_TRIES = 300
 
 
@@ -50,15 +63,19 @@ class Scene:
 
     @classmethod
     def parse(cls, text: str) -> Scene:
-        """Read 'random', 'random:4', 'red_cube,white_plate' or 'red_cube,white_plate+3' (three distractors)."""
+        """Read a scene from text.
+
+        'tabletop' (eight different things), 'empty', 'random', 'random:4', 'red_cube,white_plate', or
+        'red_cube,white_plate+3' with three distractors.
+        """
         text = text.strip()
         if match := _RANDOM.match(text):
             return cls(distractors=int(match[1] or 6))
-        if text in ('', 'empty'):
-            return cls()
+        if text in _NAMED:
+            return cls(_NAMED[text])
         match = _MORE.match(text)
         if match is None:
-            raise ConfigurationError(f"scene '{text}' is neither 'random[:n]' nor 'name,name[+n]'")
+            raise ConfigurationError(f"scene '{text}' is neither one of {sorted(_NAMED)} nor 'random[:n]' nor 'name,name[+n]'")
         names = tuple(name.strip() for name in match['names'].split(','))
         return cls(names, int(match['more'] or 0))
 
@@ -93,7 +110,13 @@ def choose_objects(scene: Scene, rng: np.random.Generator) -> list[ObjectSpec]:
 
 def are_told_apart(a: ObjectSpec, b: ObjectSpec) -> bool:
     """Say whether colour and shape together name one of the two only."""
-    return a.name != b.name and not (a.colour == b.colour and a.category == b.category)
+    alike = _silhouette(a) == _silhouette(b)
+    return a.name != b.name and not (a.colour == b.colour and alike)
+
+
+def _silhouette(spec: ObjectSpec) -> str:
+    """Return what an object looks like from afar: a mug with its handle behind it is a can."""
+    return 'can' if spec.category == 'mug' else spec.category
 
 
 def draw_footings(

@@ -64,6 +64,7 @@ class SplineTrajectory:
             raise BadTrajectoryError('trajectory is not finite')
         if (np.diff(self.times) <= 0).any():
             raise BadTrajectoryError('trajectory times do not increase')
+        self._velocities, self._accelerations = velocities, accelerations
         self._coefficients = _fit(self.times, self.positions, velocities, accelerations)
         last = np.zeros_like(self.positions[-1])
         self._end = JointState(self.positions[-1].copy(), last, last)
@@ -77,6 +78,23 @@ class SplineTrajectory:
             trajectory.velocities,
             trajectory.accelerations,
         )
+
+    def starting_from(self, state: JointState) -> SplineTrajectory:
+        """Return this trajectory with a piece before it that leads from `state` at time 0 to its first waypoint.
+
+        Unchanged if the first waypoint is at time 0.
+        """
+        if self.times[0] <= 1e-6:
+            return self
+        rows = [
+            None if mine is None else np.vstack([now, mine])
+            for now, mine in (
+                (state.position, self.positions),
+                (state.velocity, self._velocities),
+                (state.acceleration, self._accelerations),
+            )
+        ]
+        return SplineTrajectory(np.concatenate([[0.0], self.times]), *rows)
 
     @property
     def duration(self) -> float:
