@@ -275,15 +275,18 @@ def _height_in(
         raise NoFreePlaceError(
             f"'{target.shape.label}' is full: {1e3 * (rim - contact):.0f} mm of its depth are free"
         )
+    scenery = np.maximum(target.others, np.nan_to_num(target.surface, nan=-np.inf))
+
+    def highest_within(margin: float) -> float:
+        beside = scenery[scene.grid.fill(xy + outline, margin)]
+        return float(beside[np.isfinite(beside)].max(initial=floor))
+
     # The grasp is not known yet: taken about the object's middle, finger tips a bit lower.
     tips = max(shape.height / 2.0 - gripper.tip_offset, 0.0)
-    reach = gripper.finger_thickness + config.finger_room
-    fingers = scene.grid.fill(xy + outline, reach)
-    beside = np.maximum(
-        target.others[fingers], np.nan_to_num(target.surface[fingers], nan=-np.inf)
-    )
-    obstacle = float(beside[np.isfinite(beside)].max(initial=floor))
-    wished = max(contact + config.release_height, obstacle + config.release_height - tips)
+    palm = shape.height / 2.0 + gripper.finger_length - gripper.tip_offset
+    fingers = highest_within(gripper.finger_thickness + config.finger_room) - tips
+    hand = highest_within(max(gripper.palm_size[:2]) / 2.0 - shape.half_width) - palm
+    wished = max(contact, fingers, hand) + config.release_height
     return min(wished, max(rim + 0.01, contact + config.release_height))
 
 

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -338,8 +340,6 @@ def test_a_speck_of_an_object_is_refused(generator, scene):
 
 
 def test_an_observation_in_another_frame_is_refused(generator, scene):
-    from dataclasses import replace
-
     _, observation, masks = scene
     with pytest.raises(InvalidInputError, match="in 'map', the rig in 'world'"):
         generator.generate(replace(observation, frame_id='map'), 'lift the cube', [masks['cube']])

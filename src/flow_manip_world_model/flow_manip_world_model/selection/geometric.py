@@ -98,8 +98,8 @@ class GeometricSelection:
             self._speed: 1.0,
             self._smoothness: 1.0,
             self._motion: 1.0,
-            self._inside: 1.0,
             self._clearance: 2.0,
+            self._inside: 1.0,
             self._end: 2.0,
         }
 
