@@ -7,7 +7,6 @@ from .declare_launch_argument import DeclareLaunchArgument
 from .emit_event import EmitEvent
 from .execute_local import ExecuteLocal
 from .execute_process import ExecuteProcess
-from .for_loop import ForEach, ForLoop
 from .group_action import GroupAction
 from .include_launch_description import IncludeLaunchDescription
 from .log_info import LogInfo
@@ -34,8 +33,6 @@ __all__ = [
     'EmitEvent',
     'ExecuteLocal',
     'ExecuteProcess',
-    'ForEach',
-    'ForLoop',
     'GroupAction',
     'IncludeLaunchDescription',
     'LogInfo',
@@ -62,6 +59,8 @@ __getattr__ = refusing_getattr(
     __name__,
     (
         'DeclareBooleanLaunchArgument',
+        'ForEach',
+        'ForLoop',
         'Log',
         'LogDebug',
         'LogError',

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, TYPE_CHECKING
 
 from osrf_pycommon.process_utils import AsyncSubprocessProtocol
@@ -21,8 +22,15 @@ _DRAIN_SECONDS = 0.5
 class ProcessProtocol(AsyncSubprocessProtocol):
     """Turns output into events and knows when there is no more of it."""
 
-    def __init__(self, context: LaunchContext, event_args: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        context: LaunchContext,
+        event_args: dict[str, Any],
+        on_start: Callable[[Any, ProcessProtocol], None],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self._on_start = on_start
         self._context = context
         self._event_args = event_args
         self._loop = asyncio.get_running_loop()
@@ -35,6 +43,8 @@ class ProcessProtocol(AsyncSubprocessProtocol):
         self._event_args['pid'] = pid
         logger = launch_logging.get_logger(self._event_args['name'])
         logger.info(f'process started with pid [{pid}]')
+        # Here rather than by whoever awaits the start: no output can come before.
+        self._on_start(transport, self)
 
     def on_stdout_received(self, data: bytes) -> None:
         self._context.emit_event_sync(ProcessStdout(text=data, **self._event_args))
@@ -60,11 +70,9 @@ class ProcessProtocol(AsyncSubprocessProtocol):
         if not self._open and not self._drained.done():
             self._drained.set_result(None)
 
-    async def wait(self) -> int:
-        """Returns the exit code once the process ended and its output was read."""
-        returncode: int = await self.complete
+    async def drain(self) -> None:
+        """Returns when the output of a process that ended was read."""
         await asyncio.wait([self._drained], timeout=_DRAIN_SECONDS)
-        return returncode
 
     def close_terminals(self) -> None:
         """Closes the ends of pseudo-terminals, which the transport does not know."""

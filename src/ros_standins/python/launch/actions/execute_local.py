@@ -288,8 +288,7 @@ class ExecuteLocal(Action):
         except Exception as error:
             self.__completed_future.set_exception(error)
         finally:
-            for timer in self.__escalation:
-                timer.cancel()
+            self.__cancel_escalation()
             self.__close_transport()
             if not self.__completed_future.done():
                 self.__completed_future.set_result(None)
@@ -310,9 +309,15 @@ class ExecuteLocal(Action):
                     _shown(args['cmd']), args['cwd'], args['env'] is not None
                 )
             )
+
+        def on_start(transport: Any, protocol: ProcessProtocol) -> None:
+            self._subprocess_transport = transport
+            self._subprocess_protocol = protocol
+            context.emit_event_sync(ProcessStarted(**args))
+
         try:
-            transport, protocol = await async_execute_process(
-                lambda **kwargs: ProcessProtocol(context, args, **kwargs),
+            _, protocol = await async_execute_process(
+                lambda **kwargs: ProcessProtocol(context, args, on_start, **kwargs),
                 cmd=args['cmd'],
                 cwd=args['cwd'],
                 env=args['env'],
@@ -325,10 +330,9 @@ class ExecuteLocal(Action):
                 f'exception occurred while executing process:\n{traceback.format_exc()}'
             )
             return False
-        self._subprocess_protocol = protocol
-        self._subprocess_transport = transport
-        await context.emit_event(ProcessStarted(**args))
-        self.__returncode = await protocol.wait()
+        self.__returncode = await protocol.complete
+        self.__cancel_escalation()
+        await protocol.drain()
         self.__report_exit(args)
         await context.emit_event(ProcessExited(returncode=self.__returncode, **args))
         return True
@@ -363,6 +367,10 @@ class ExecuteLocal(Action):
         if self.__respawn_delay is not None and self.__respawn_delay > 0.0:
             await asyncio.wait([shutdown], timeout=self.__respawn_delay)
         return not context.is_shutdown and not shutdown.done()
+
+    def __cancel_escalation(self) -> None:
+        for timer in self.__escalation:
+            timer.cancel()
 
     def __close_transport(self) -> None:
         if self._subprocess_transport is not None:

@@ -12,7 +12,6 @@ from ..launch_description_entity import LaunchDescriptionEntity
 from ..launch_description_source import LaunchDescriptionSource
 from ..some_substitutions_type import SomeSubstitutionsType
 from ..utilities import normalize_to_list_of_substitutions, perform_substitutions
-from .opaque_function import OpaqueFunction
 from .set_launch_configuration import SetLaunchConfiguration
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from ..launch_description import LaunchDescription
 
 _Arguments = Iterable[tuple[SomeSubstitutionsType, SomeSubstitutionsType]]
-_LOCATION_LOCALS = ('current_launch_file_directory', 'current_launch_file_path')
 
 
 class IncludeLaunchDescription(Action):
@@ -80,13 +78,10 @@ class IncludeLaunchDescription(Action):
             RuntimeError: An argument without default is not given.
         """
         description = self.__source.get_launch_description(context)
-        known = context.get_locals_as_dict()
-        before = {name: known.get(name) for name in _LOCATION_LOCALS}
         context.extend_locals(self.__location_locals())
         self.__check_arguments(context, description)
         setters = [SetLaunchConfiguration(name, value) for name, value in self.launch_arguments]
-        restore = OpaqueFunction(function=_restore_locals, args=[before])
-        return [*setters, description, restore]
+        return [*setters, description]
 
     def __location_locals(self) -> dict[str, str]:
         location = self.__source.location
@@ -118,7 +113,3 @@ class IncludeLaunchDescription(Action):
                     f"'{argument.name}' (description: '{argument.description}'), "
                     f'given: [{shown}]'
                 )
-
-
-def _restore_locals(context: LaunchContext, before: dict) -> None:
-    context.extend_locals(before)

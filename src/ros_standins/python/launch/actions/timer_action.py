@@ -18,6 +18,8 @@ from ..some_substitutions_type import SomeSubstitutionsType
 from ..utilities import create_future, ensure_argument_type, is_a_subclass
 from ..utilities.type_utils import normalize_typed_substitution, perform_typed_substitution
 from .opaque_function import OpaqueFunction
+from .pop_launch_configurations import PopLaunchConfigurations
+from .push_launch_configurations import PushLaunchConfigurations
 
 if TYPE_CHECKING:
     from ..launch_context import LaunchContext
@@ -52,6 +54,8 @@ class TimerAction(Action):
         self.__actions = list(actions)
         self.__cancel_on_shutdown = normalize_typed_substitution(cancel_on_shutdown, bool)
         self.__period_in_seconds: Optional[float] = None
+        self.__locals: dict[str, Any] = {}
+        self.__launch_configurations: dict[str, Any] = {}
         self._completed_future: Optional[asyncio.Future] = None
         self._canceled = False
         self._canceled_future: Optional[asyncio.Future] = None
@@ -90,11 +94,19 @@ class TimerAction(Action):
         return [(f'After {self.__period} seconds', self.__actions)]
 
     def handle(self, context: LaunchContext) -> Optional[SomeEntitiesType]:
-        """Ends the timer and returns the entities; called at the end of the period."""
-        context.extend_locals({'event': context.locals.event})
+        """Ends the timer and returns the entities; called at the end of the period.
+
+        They see the locals and launch configurations that were there when the timer began.
+        """
+        context.extend_locals({**self.__locals, 'event': context.locals.event})
         if self._completed_future is not None and not self._completed_future.done():
             self._completed_future.set_result(None)
-        return self.__actions
+        return [
+            PushLaunchConfigurations(),
+            OpaqueFunction(function=_set_configurations, args=[self.__launch_configurations]),
+            *self.__actions,
+            PopLaunchConfigurations(),
+        ]
 
     def cancel(self) -> None:
         """Cancels the timer; nothing happens if it is over or was cancelled before."""
@@ -119,6 +131,8 @@ class TimerAction(Action):
         self.__period_in_seconds = cast(
             float, perform_typed_substitution(context, self.__period, float)
         )
+        self.__locals = dict(context.get_locals_as_dict())
+        self.__launch_configurations = dict(context.launch_configurations)
         self.__register_handlers(context, bool(cancel_on_shutdown))
         task = context.asyncio_loop.create_task(self._wait_to_fire_event(context))
         task.add_done_callback(self.__report)
@@ -162,3 +176,9 @@ def _substitution() -> type:
     from ..substitution import Substitution
 
     return Substitution
+
+
+def _set_configurations(context: LaunchContext, configurations: dict[str, Any]) -> None:
+    # Not as substitutions: launch_ros keeps lists among the configurations.
+    context.launch_configurations.clear()
+    context.launch_configurations.update(configurations)

@@ -15,13 +15,12 @@ from .environment_variable import EnvironmentVariable
 from .equals_substitution import EqualsSubstitution
 from .file_content import FileContent
 from .find_executable import FindExecutable
-from .for_loop_var import ForEachVar, ForLoopIndex
 from .if_else_substitution import IfElseSubstitution
 from .launch_configuration import LaunchConfiguration
 from .launch_log_dir import LaunchLogDir
 from .local_substitution import LocalSubstitution
 from .not_equals_substitution import NotEqualsSubstitution
-from .path_join_substitution import PathJoinSubstitution
+from .path_join_substitution import PathJoinSubstitution, PathSubstitution
 from .python_expression import PythonExpression
 from .substitution_failure import SubstitutionFailure
 from .text_substitution import TextSubstitution
@@ -38,8 +37,6 @@ __all__ = [
     'EqualsSubstitution',
     'FileContent',
     'FindExecutable',
-    'ForEachVar',
-    'ForLoopIndex',
     'IfElseSubstitution',
     'LaunchConfiguration',
     'LaunchLogDir',
@@ -48,6 +45,7 @@ __all__ = [
     'NotSubstitution',
     'OrSubstitution',
     'PathJoinSubstitution',
+    'PathSubstitution',
     'PythonExpression',
     'SubstitutionFailure',
     'TextSubstitution',
@@ -55,4 +53,6 @@ __all__ = [
     'ThisLaunchFileDir',
 ]
 
-__getattr__ = refusing_getattr('launch', __name__, ('PathSubstitution', 'StringJoinSubstitution'))
+__getattr__ = refusing_getattr(
+    'launch', __name__, ('ForEachVar', 'ForLoopIndex', 'StringJoinSubstitution')
+)

@@ -9,7 +9,7 @@ from typing import Any, TYPE_CHECKING
 from .. import logging as launch_logging
 from ..frontend.expose import expose_substitution
 from ..some_substitutions_type import SomeSubstitutionsType
-from ..substitution import Substitution
+from .path_join_substitution import PathSubstitution
 
 if TYPE_CHECKING:
     from ..launch_context import LaunchContext
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @expose_substitution('launch_log_dir')
 @expose_substitution('log_dir')
-class LaunchLogDir(Substitution):
+class LaunchLogDir(PathSubstitution):
     """The folder of this launch's log files."""
 
     def __init__(self) -> None:
         """Takes nothing."""
-        super().__init__()
+        super().__init__([])
 
     @classmethod
     def parse(

@@ -33,7 +33,19 @@ class PathJoinSubstitution(Substitution):
         parts = [' + '.join(s.describe() for s in part) for part in self.__components]
         return f'PathJoin({", ".join(parts)})'
 
+    def __truediv__(self, additional_path: SomeSubstitutionsType) -> PathJoinSubstitution:
+        """Returns this path with a further component."""
+        return PathJoinSubstitution([self, additional_path])
+
     def perform(self, context: LaunchContext) -> str:
         """Returns the path."""
         parts = [perform_substitutions(context, part) for part in self.__components]
         return os.path.join(*parts)  # noqa: PTH118
+
+
+class PathSubstitution(PathJoinSubstitution):
+    """One path, to which ``/`` adds components."""
+
+    def __init__(self, path: SomeSubstitutionsType) -> None:
+        """Stores the path."""
+        super().__init__([path])

@@ -8,7 +8,7 @@ from typing import Any, TYPE_CHECKING
 
 from ..frontend.expose import expose_substitution
 from ..some_substitutions_type import SomeSubstitutionsType
-from ..substitution import Substitution
+from .path_join_substitution import PathSubstitution
 from .substitution_failure import SubstitutionFailure
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 @expose_substitution('dirname')
-class ThisLaunchFileDir(Substitution):
+class ThisLaunchFileDir(PathSubstitution):
     """The folder of the launch file that is being read."""
 
     def __init__(self) -> None:
         """Takes nothing."""
-        super().__init__()
+        super().__init__([])
 
     @classmethod
     def parse(

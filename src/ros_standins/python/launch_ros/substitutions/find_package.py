@@ -11,18 +11,19 @@ from ament_index_python.packages import get_package_prefix, get_package_share_di
 from launch.frontend import expose_substitution
 from launch.some_substitutions_type import SomeSubstitutionsType
 from launch.substitution import Substitution
+from launch.substitutions import PathSubstitution
 from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions
 
 if TYPE_CHECKING:
     from launch.launch_context import LaunchContext
 
 
-class FindPackage(Substitution):
+class FindPackage(PathSubstitution):
     """The base of what finds a package."""
 
     def __init__(self, package: SomeSubstitutionsType) -> None:
         """Stores the package's name."""
-        super().__init__()
+        super().__init__([])
         self.__package = normalize_to_list_of_substitutions(package)
 
     @classmethod
