@@ -118,16 +118,18 @@ class PlanExecutor:
         """
         self._check(plan)
         held: float | None = None
+        width = self._gripper.width()
         for index, segment in enumerate(plan.segments):
             on_segment(index, segment.name, index / len(plan.segments))
             if cancelled():
                 raise CancelledError(f"cancelled before '{segment.name}'")
             if segment.trajectory is None:
-                held = self._move_gripper(segment, cancelled)
+                width = self._move_gripper(segment, cancelled)
+                held = width if segment.expect_object else None
             else:
                 self._follow(segment, held if segment.holding else None, cancelled)
         on_segment(len(plan.segments), 'done', 1.0)
-        return ExecutionOutcome(len(plan.segments), self._gripper.width())
+        return ExecutionOutcome(len(plan.segments), width)
 
     def _check(self, plan: Plan) -> None:
         """Refuse a plan that breaks a limit or jumps between its segments."""
@@ -190,12 +192,10 @@ class PlanExecutor:
                 ) from error
             raise
 
-    def _move_gripper(self, segment: PlanSegment, cancelled: Cancelled) -> float | None:
-        """Run a gripper segment; return the width it holds an object at, if it should."""
+    def _move_gripper(self, segment: PlanSegment, cancelled: Cancelled) -> float:
+        """Run a gripper segment and return the opening it ends at [m]."""
         reading = self._gripper.move(segment.gripper_width, segment.gripper_effort, cancelled)
-        if not segment.expect_object:
-            return None
-        if reading.width < self._config.empty_width:
+        if segment.expect_object and reading.width < self._config.empty_width:
             raise GraspMissedError(
                 f'the gripper closed to {reading.width * 1000:.1f} mm: nothing between the fingers'
             )

@@ -93,8 +93,9 @@ class RosScope:
 
 
 @pytest.fixture
-def ros() -> Iterator[RosScope]:
-    """Give a test its own ROS world."""
+def ros(monkeypatch: pytest.MonkeyPatch) -> Iterator[RosScope]:
+    """Give a test its own ROS world, out of reach of any robot on the network."""
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     with domain_id() as domain:
         scope = RosScope(domain)
         yield scope

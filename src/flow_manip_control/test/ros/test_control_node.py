@@ -48,11 +48,9 @@ class FakeRobot(Node):
             ActionServer(
                 self,
                 FollowJointTrajectory,
-                robot.trajectory_action,
+                arm_action or robot.trajectory_action,
                 self.follow,
-                goal_callback=lambda _: (
-                    GoalResponse.ACCEPT if self.accept else GoalResponse.REJECT
-                ),
+                goal_callback=self.judge,
                 cancel_callback=lambda _: CancelResponse.ACCEPT,
                 callback_group=group,
             ),
