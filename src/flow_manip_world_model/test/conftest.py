@@ -192,12 +192,12 @@ def make_context(lower=(0.28, -0.35, -0.01), upper=(0.75, 0.35, 0.60), support=0
     return Context(robot, rig)
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def context():
     return make_context()
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def shapes():
     """Return the things a table can hold, by name; test modules cannot import from here."""
     return {'box': Box, 'cylinder': Cylinder, 'bowl': Bowl, 'table': Table, 'rig': make_context}

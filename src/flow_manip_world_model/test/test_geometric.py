@@ -16,12 +16,12 @@ from flow_manip_world_model.selection.geometric import GeometricSelection
 PUT = 'put the cube on the plate'
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def select(context):
     return GeometricSelection(GeometricSelection.Config(), context)
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def scene(shapes):
     things = {
         'cube': shapes['box'](0.45, -0.15, (0.04, 0.04, 0.04)),
@@ -32,7 +32,7 @@ def scene(shapes):
     return shapes['table'](things, noise=0.001).observe()
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def good(context, scene):
     """Return the generator's best flow for `PUT`."""
     observation, masks = scene

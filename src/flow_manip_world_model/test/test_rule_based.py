@@ -20,12 +20,12 @@ from flow_manip_world_model.flow import FLOW_GENERATORS
 from flow_manip_world_model.flow.rule_based import RuleBasedFlow
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def generator(context):
     return RuleBasedFlow(RuleBasedFlow.Config(), context)
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def scene(shapes):
     """Return a table with a bit of everything."""
     things = {
