@@ -36,12 +36,13 @@ class RosScope:
         rclpy.init(context=self.context, domain_id=domain)
         self._executor = MultiThreadedExecutor(8, context=self.context)
         self._nodes: list[Node] = []
+        self._stopping = threading.Event()
         self.node = self.add(Node('test', context=self.context))
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
     def _spin(self) -> None:
-        while self.context.ok():
+        while not self._stopping.is_set():
             self._executor.spin_once(timeout_sec=0.1)
 
     def add(self, node: Node) -> Node:
@@ -85,11 +86,16 @@ class RosScope:
 
     def close(self) -> None:
         """Stop spinning and give everything back."""
-        rclpy.shutdown(context=self.context)
+        self._stopping.set()
         self._thread.join(timeout=5.0)
         self._executor.shutdown(timeout_sec=2.0)
         for node in self._nodes:
+            # Servers and clients of actions outlive their node otherwise, and the next test sees them.
+            for waitable in list(node.waitables):
+                if hasattr(waitable, 'destroy'):
+                    waitable.destroy()
             node.destroy_node()
+        rclpy.shutdown(context=self.context)
 
 
 @pytest.fixture
