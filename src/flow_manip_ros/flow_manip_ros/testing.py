@@ -90,7 +90,7 @@ class RosScope:
         self._thread.join(timeout=5.0)
         self._executor.shutdown(timeout_sec=2.0)
         for node in self._nodes:
-            # Servers and clients of actions outlive their node otherwise, and the next test sees them.
+            # Action servers and clients outlive their node otherwise: the next test sees them.
             for waitable in list(node.waitables):
                 if hasattr(waitable, 'destroy'):
                     waitable.destroy()
