@@ -282,9 +282,9 @@ def test_an_unknown_argument_of_an_action_is_named():
         (IfElseSubstitution('0', 'yes'), ''),
         (
             PathJoinSubstitution(['a', ['b', TextSubstitution(text='.c')]]),
-            os.path.join('a', 'b.c'),
+            str(pathlib.PurePath('a', 'b.c')),
         ),
-        (PathSubstitution('a') / 'b' / ('c', '.d'), os.path.join('a', 'b', 'c.d')),
+        (PathSubstitution('a') / 'b' / ('c', '.d'), str(pathlib.PurePath('a', 'b', 'c.d'))),
         (EnvironmentVariable('STANDIN_NEVER', default_value='d'), 'd'),
         (LaunchConfiguration('never', default=[1, 'a']), '1a'),
         (LaunchConfiguration('never', default=False), 'False'),

@@ -79,13 +79,13 @@ class ROSAdapter:
         import rclpy
 
         self.__stop.set()
-        self.__ros_executor.wake()
+        # The end of the context is what makes a spinning executor return at once.
+        rclpy.shutdown(context=self.__ros_context)
         self.__thread.join()
         self.__thread = None
         self.__ros_executor.shutdown()
         self.__ros_node.destroy_node()
         self.__ros_node = None
-        rclpy.shutdown(context=self.__ros_context)
 
     @property
     def argv(self) -> Optional[list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from typing import Any, cast, TYPE_CHECKING
+from typing import Any, cast, Optional, TYPE_CHECKING
 
 from launch import logging as launch_logging
 from launch.actions import OpaqueFunction
@@ -81,15 +81,28 @@ class LifecycleEventManager:
 
     def _call_change_state(self, transition_id: int, context: LaunchContext) -> None:
         """Asks the node for a transition; gives up when the launch shuts down."""
+        try:
+            success = self._request(transition_id, context)
+        except Exception as error:
+            if not context.is_shutdown:
+                raise
+            # The launch's own ROS node has gone while we were waiting.
+            launch_logging.get_logger(__name__).debug(f'transition abandoned: {error!r}')
+            return
+        if success is False:
+            name = ChangeState.valid_transitions.get(transition_id, str(transition_id))
+            launch_logging.get_logger(__name__).error(
+                f"Failed to make transition '{name}' for LifecycleNode '{self.node_name}'"
+            )
+
+    def _request(self, transition_id: int, context: LaunchContext) -> Optional[bool]:
+        """Returns whether the node made the transition, None if the launch shut down."""
         import lifecycle_msgs.srv
 
-        logger = launch_logging.get_logger(__name__)
         while not self.__client.wait_for_service(timeout_sec=_POLL_SECONDS):
             if context.is_shutdown:
-                logger.warning(
-                    f"Abandoning wait for the '{self.__client.srv_name}' service, due to shutdown."
-                )
-                return
+                self._warn_of_shutdown('service')
+                return None
         request = lifecycle_msgs.srv.ChangeState.Request()
         request.transition.id = transition_id
         done = threading.Event()
@@ -97,16 +110,12 @@ class LifecycleEventManager:
         future.add_done_callback(lambda _: done.set())
         while not done.wait(_POLL_SECONDS):
             if context.is_shutdown:
-                logger.warning(
-                    f"Abandoning wait for the '{self.__client.srv_name}' service response, "
-                    'due to shutdown.'
-                )
+                self._warn_of_shutdown('service response')
                 future.cancel()
-                return
-        if future.exception() is not None:
-            raise future.exception()
-        if not future.result().success:
-            name = ChangeState.valid_transitions.get(transition_id, str(transition_id))
-            logger.error(
-                f"Failed to make transition '{name}' for LifecycleNode '{self.node_name}'"
-            )
+                return None
+        return bool(future.result().success)
+
+    def _warn_of_shutdown(self, what: str) -> None:
+        launch_logging.get_logger(__name__).warning(
+            f"Abandoning wait for the '{self.__client.srv_name}' {what}, due to shutdown."
+        )
