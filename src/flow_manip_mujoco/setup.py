@@ -15,7 +15,10 @@ setup(
     zip_safe=True,
     maintainer='flow_manip maintainers',
     maintainer_email='flow-manip@example.org',
-    description='A simulated cell: robot arm, table, objects and RGB-D camera behind the same interfaces as hardware',
+    description='A simulated cell behind the same topics and actions as hardware',
     license='Apache-2.0',
+    entry_points={
+        'console_scripts': ['simulation_node = flow_manip_mujoco.ros.simulation_node:main']
+    },
     extras_require={'test': ['pytest']},
 )

@@ -97,6 +97,10 @@ class ArmController:
         """Return the measured (J,) velocities [rad/s]."""
         return data.qvel[self._dof]
 
+    def torques(self, data: mujoco.MjData) -> Vector:
+        """Return the (J,) torques of the motors at the last step [N m]."""
+        return data.actuator_force[self._actuators]
+
     def apply(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         """Set the motors' torques; call between `mj_step1` and `mj_step2`."""
         reference = self._spline.sample(data.time - self._start)

@@ -75,7 +75,9 @@ class Scene:
             return cls(_NAMED[text])
         match = _MORE.match(text)
         if match is None:
-            raise ConfigurationError(f"scene '{text}' is neither one of {sorted(_NAMED)} nor 'random[:n]' nor 'name,name[+n]'")
+            raise ConfigurationError(
+                f"scene '{text}' is neither one of {sorted(_NAMED)} nor 'random[:n]' nor 'name,name[+n]'"
+            )
         names = tuple(name.strip() for name in match['names'].split(','))
         return cls(names, int(match['more'] or 0))
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flow_manip_core.robot import CameraConfig, RigConfig
 from flow_manip_core.transforms import quaternion_from_transform
 from flow_manip_mujoco.objects import ObjectSpec, Part
-from flow_manip_mujoco.panda import GripperServo, asset_folder, panda_spec
+from flow_manip_mujoco.panda import asset_folder, GripperServo, panda_spec
 
 SCENERY_GROUP, ROBOT_GROUP, OBJECT_GROUP, HIDDEN_GROUP = 0, 1, 2, 3
 

@@ -79,12 +79,13 @@ class SplineTrajectory:
             trajectory.accelerations,
         )
 
-    def starting_from(self, state: JointState) -> SplineTrajectory:
-        """Return this trajectory with a piece before it that leads from `state` at time 0 to its first waypoint.
+    def starting_from(self, state: JointState, delay: float = 0.0) -> SplineTrajectory:
+        """Return this trajectory, later by `delay`, with a piece before it that begins in `state`.
 
-        Unchanged if the first waypoint is at time 0.
+        Unchanged if its first waypoint would be at time 0.
         """
-        if self.times[0] <= 1e-6:
+        times = self.times + delay
+        if times[0] <= 1e-6:
             return self
         rows = [
             None if mine is None else np.vstack([now, mine])
@@ -94,7 +95,7 @@ class SplineTrajectory:
                 (state.acceleration, self._accelerations),
             )
         ]
-        return SplineTrajectory(np.concatenate([[0.0], self.times]), *rows)
+        return SplineTrajectory(np.concatenate([[0.0], times]), *rows)
 
     @property
     def duration(self) -> float:

@@ -104,7 +104,7 @@ class TrajectoryExecution:
             spline: the trajectory.
             tolerances: when to give up.
             now: time of the simulator [s].
-            start: time of the trajectory's zero, not before `now`; `now` if left out [s].
+            start: time of the trajectory's zero, not after `now`; `now` if left out [s].
         """
         self._controller, self._tolerances = controller, tolerances
         self._end = (now if start is None else start) + spline.duration

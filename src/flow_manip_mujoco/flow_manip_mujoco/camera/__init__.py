@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulated RGB-D camera."""
 
-from flow_manip_mujoco.camera.noise import DepthNoiseConfig, add_depth_noise
+from flow_manip_mujoco.camera.noise import add_depth_noise, DepthNoiseConfig
 from flow_manip_mujoco.camera.renderer import Renderer
 
 __all__ = ['DepthNoiseConfig', 'Renderer', 'add_depth_noise']
