@@ -44,7 +44,7 @@ class RigidPathConfig:
     joint_limit_margin: float = 0.03
     release_height: float = 0.04
     squeeze: float = 0.02
-    grip_effort: float = 30.0
+    grip_effort: float = 50.0
     samples: int = 4000
     max_tries: int = 8
     optimise: bool = True

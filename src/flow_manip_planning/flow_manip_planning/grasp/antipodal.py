@@ -29,16 +29,30 @@ DOWN = np.array([0.0, 0.0, -1.0])
 PAD_LENGTH = 0.02  # [m] of the finger that presses
 GAP_IN_RIM = 0.02  # [m] between two walls: a finger fits between them
 TILTS = np.radians([0.0, -30.0, 30.0, -60.0, 60.0])
+FINGER_MARGIN = 0.003  # [m] between the open fingers and the object
 DEPTHS = (0.012, 0.02, 0.03, 0.042)  # [m] of the finger tips below the object's top
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A scored grasp with what made the score."""
+    """A hand that closes on two facing patches; whether it is free is not known yet.
 
-    grasp: Grasp
-    closing: Array
-    approach: Array
+    Attributes:
+        tcp: (3,) tool centre point [m].
+        rotation: (3, 3) columns: side, closing and approach direction.
+        width: between the patches [m].
+        score: 0..1.
+    """
+
+    tcp: Array
+    rotation: Array
+    width: float
+    score: float
+
+    def grasp(self, swapped: bool) -> Grasp:
+        """Return it with the fingers one way or the other."""
+        signs = np.array([-1.0, -1.0, 1.0]) if swapped else np.ones(3)
+        return Grasp(make_transform(self.tcp, self.rotation * signs), self.width, self.score)
 
 
 class AntipodalGrasps:
@@ -83,16 +97,18 @@ class AntipodalGrasps:
         shape = complete_object(observation, mask, surroundings)
         rng = np.random.default_rng(seed)
         dropped: Counter[str] = Counter()
-        found = []
+        found: list[Candidate] = []
         for anchor, closing, approach in self._hands(shape, rng):
-            found.extend(self._judge(shape, surroundings, anchor, closing, approach, dropped))
-        if not found:
+            found.extend(self._judge(shape, anchor, closing, approach, dropped))
+        limit = max_grasps or self._config.max_grasps
+        kept = self._free_and_spread(found, shape, surroundings, (limit + 1) // 2, dropped)
+        if not kept:
             reasons = ', '.join(f'{n} {reason}' for reason, n in dropped.most_common())
             raise NoGraspError(
                 f"no grasp on '{mask.label}' among {dropped.total()} hands: {reasons}"
             )
-        found.sort(key=lambda c: -c.grasp.score)
-        return _both_orders(_spread(found), max_grasps or self._config.max_grasps)
+        # The same hand with the fingers swapped asks another wrist angle of the arm.
+        return [c.grasp(swapped) for c in kept for swapped in (False, True)][:limit]
 
     def _hands(
         self, shape: ObjectShape, rng: np.random.Generator
@@ -115,22 +131,25 @@ class AntipodalGrasps:
             closings = [np.array([np.cos(y), np.sin(y), 0.0]) for y in yaws]
             if normal is not None and np.linalg.norm(normal[:2]) > 0.4:
                 closings.insert(0, np.array([*normal[:2], 0.0]) / np.linalg.norm(normal[:2]))
+                if 0.15 < abs(normal[2]) < 0.6:
+                    closings.insert(0, normal)
             for closing in closings:
+                down = DOWN - (DOWN @ closing) * closing
+                down /= np.linalg.norm(down)
                 for tilt in TILTS:
-                    approach = np.cos(tilt) * DOWN + np.sin(tilt) * np.cross(closing, DOWN)
                     if np.degrees(abs(tilt)) <= self._config.max_tilt_degrees:
+                        approach = np.cos(tilt) * down + np.sin(tilt) * np.cross(closing, down)
                         yield anchor, closing, approach
 
     def _judge(
         self,
         shape: ObjectShape,
-        surroundings: Surroundings,
         anchor: Array,
         closing: Array,
         approach: Array,
         dropped: Counter[str],
     ) -> list[Candidate]:
-        """Turn one sampled hand into grasps at the depths that are free, or count why not."""
+        """Turn one sampled hand into grasps at several depths, or count why not."""
         rotation = np.stack([np.cross(closing, approach), closing, approach], axis=1)
         local = (shape.points - anchor) @ rotation
         normals = shape.normals @ rotation
@@ -139,7 +158,8 @@ class AntipodalGrasps:
         if reach.sum() < 5:
             dropped['nothing between the fingers'] += 1
             return []
-        top = float(np.percentile(local[reach, 2], 2))
+        heights = np.sort(local[reach, 2])
+        top = float(heights[len(heights) // 50])
         deepest = self._deepest_tip(anchor, rotation, local, shape.bottom)
         found, seen_tips = [], set()
         for depth in DEPTHS:
@@ -152,19 +172,18 @@ class AntipodalGrasps:
             seen_tips.add(round(tip, 3))
             pad = slab & (local[:, 2] > tip - PAD_LENGTH) & (local[:, 2] < tip)
             for low, high in _walls_around(local[pad, 1]):
-                candidate = self._close_on(
-                    shape,
-                    surroundings,
-                    anchor,
-                    rotation,
-                    local,
-                    normals,
-                    pad,
-                    (low, high, tip, top),
-                    dropped,
-                )
-                if candidate is not None:
-                    found.append(candidate)
+                width = high - low
+                if width + 0.004 > self._gripper.max_width:
+                    dropped['too wide'] += 1
+                    continue
+                faces = _facing(local[pad], normals[pad], low, high)
+                if faces < np.cos(np.radians(self._config.friction_angle_degrees)):
+                    dropped['not antipodal'] += 1
+                    continue
+                offset = np.array([0.0, 0.5 * (low + high), tip - self._gripper.tip_offset])
+                tcp = anchor + rotation @ offset
+                score = self._score(shape, tcp, rotation, faces, tip - top, width)
+                found.append(Candidate(tcp, rotation, width, score))
         return found
 
     def _deepest_tip(self, anchor: Array, rotation: Array, local: Array, bottom: float) -> float:
@@ -184,50 +203,49 @@ class AntipodalGrasps:
         palm = local[under_palm, 2].min(initial=np.inf) + gripper.finger_length - 0.004
         return float(min(support, palm))
 
-    def _close_on(
+    def _free_and_spread(
         self,
+        found: list[Candidate],
         shape: ObjectShape,
         surroundings: Surroundings,
-        anchor: Array,
-        rotation: Array,
-        local: Array,
-        normals: Array,
-        pad: Array,
-        span: tuple[float, float, float, float],
+        limit: int,
         dropped: Counter[str],
-    ) -> Candidate | None:
-        """Judge closing on what lies between `low` and `high` with the tips at `tip`."""
-        low, high, tip, top = span
-        width = high - low
-        if width + 0.004 > self._gripper.max_width:
-            dropped['too wide'] += 1
-            return None
-        faces = _facing(local[pad], normals[pad], low, high)
-        if faces < np.cos(np.radians(self._config.friction_angle_degrees)):
-            dropped['not antipodal'] += 1
-            return None
-        offset = np.array([0.0, 0.5 * (low + high), tip - self._gripper.tip_offset])
-        tcp = anchor + rotation @ offset
-        own = local - offset
-        opening = opening_for(width, self._gripper)
-        left, right, palm = hand_boxes(self._gripper, opening)
-        touching = left.contains(own) | right.contains(own)
+    ) -> list[Candidate]:
+        """Keep the best that hit nothing and are not close to a better one."""
+        kept: list[Candidate] = []
+        for candidate in sorted(found, key=lambda c: -c.score):
+            if any(_alike(candidate, other) for other in kept):
+                continue
+            reason = self._in_the_way(candidate, shape, surroundings)
+            if reason:
+                dropped[reason] += 1
+                continue
+            kept.append(candidate)
+            if len(kept) >= limit:
+                break
+        return kept
+
+    def _in_the_way(
+        self, candidate: Candidate, shape: ObjectShape, surroundings: Surroundings
+    ) -> str:
+        """Say what the open hand would hit, '' if nothing."""
+        tcp, rotation = candidate.tcp, candidate.rotation
+        left, right, palm = hand_boxes(self._gripper, opening_for(candidate.width, self._gripper))
+        own = (shape.points - tcp) @ rotation
+        touching = left.contains(own, FINGER_MARGIN) | right.contains(own, FINGER_MARGIN)
         if (touching & shape.seen).sum() > 1 or touching.sum() > 4:
-            dropped['fingers in the object'] += 1
-            return None
+            return 'fingers in the object'
+        if (palm.contains(own) & shape.seen).sum() > 1:
+            return 'palm in the object'
         corners = np.concatenate([b.corners for b in (left, right, palm)]) @ rotation.T + tcp
         if corners[:, 2].min() < surroundings.support_height + 0.001:
-            dropped['in the support'] += 1
-            return None
+            return 'in the support'
         near = surroundings.obstacles - tcp
         near = near[(near**2).sum(axis=1) < 0.2**2] @ rotation
         margin = 0.5 * surroundings.voxel + self._config.obstacle_margin
         if any(b.contains(near, margin).any() for b in (left, right, palm)):
-            dropped['in collision'] += 1
-            return None
-        score = self._score(shape, tcp, rotation, faces, tip - top, width)
-        grasp = Grasp(make_transform(tcp, rotation), float(max(width, 0.0)), score)
-        return Candidate(grasp, rotation[:, 1], rotation[:, 2])
+            return 'in collision'
+        return ''
 
     def _score(
         self,
@@ -242,8 +260,8 @@ class AntipodalGrasps:
         cone = np.cos(np.radians(self._config.friction_angle_degrees))
         antipodal = (faces - cone) / (1.0 - cone)
         arm = shape.center - tcp
-        aside = arm - (arm @ rotation[:, 2]) * rotation[:, 2]
-        central = np.exp(-float(np.linalg.norm(aside)) / 0.04)
+        # Seen from above: a hand from the side must reach the middle as well.
+        central = np.exp(-float(np.hypot(arm[0], arm[1])) / 0.04)
         deep = np.clip(depth / 0.03, 0.0, 1.0)
         vertical = 0.5 * (1.0 - rotation[2, 2])
         roomy = np.clip((self._gripper.max_width - width) / 0.02, 0.0, 1.0)
@@ -272,40 +290,19 @@ def _facing(local: Array, normals: Array, low: float, high: float) -> float:
     worst = 1.0
     for sign, patch in ((-1.0, local[:, 1] < low + band), (1.0, local[:, 1] > high - band)):
         inside = patch & (local[:, 1] >= low - 1e-9) & (local[:, 1] <= high + 1e-9)
-        cosines = np.sort(sign * normals[inside, 1])
-        if len(cosines) == 0:
+        # Points of the top face lie at the edge too and are not what the pad meets.
+        side = inside & (np.abs(normals[:, 2]) < 0.8)
+        if side.sum() < 2:
             return -1.0
-        # Points of the top face lie at the edge too; the better ones are what the pad meets.
-        worst = min(worst, float(cosines[-max(3, len(cosines) // 4) :].mean()))
+        worst = min(worst, float(np.mean(sign * normals[side, 1])))
     return worst
 
 
-def _spread(candidates: list[Candidate]) -> list[Candidate]:
-    """Drop what is close to a better grasp: 1 cm, 20 degrees of closing and of approach direction."""
-    kept: list[Candidate] = []
-    for candidate in candidates:
-        if not any(_alike(candidate, other) for other in kept):
-            kept.append(candidate)
-        if len(kept) >= 100:
-            break
-    return kept
-
-
 def _alike(a: Candidate, b: Candidate) -> bool:
-    """Say whether two grasps would be the same for a planner."""
-    offset = a.grasp.T_world_tcp[:3, 3] - b.grasp.T_world_tcp[:3, 3]
+    """Say whether two grasps would be the same for a planner: 1 cm and 20 degrees apart."""
+    offset = a.tcp - b.tcp
     return bool(
         offset @ offset < 0.01**2
-        and abs(a.closing @ b.closing) > np.cos(np.radians(20))
-        and a.approach @ b.approach > np.cos(np.radians(20))
+        and abs(a.rotation[:, 1] @ b.rotation[:, 1]) > np.cos(np.radians(20))
+        and a.rotation[:, 2] @ b.rotation[:, 2] > np.cos(np.radians(20))
     )
-
-
-def _both_orders(candidates: list[Candidate], limit: int) -> list[Grasp]:
-    """List each grasp and the same with the fingers swapped, which asks another wrist angle of the arm."""
-    swap = np.diag([-1.0, -1.0, 1.0, 1.0])
-    grasps = []
-    for candidate in candidates:
-        grasp = candidate.grasp
-        grasps += [grasp, Grasp(grasp.T_world_tcp @ swap, grasp.width, grasp.score)]
-    return grasps[:limit]
