@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+from setuptools import find_packages, setup
+
+package_name = 'flow_manip_cameras'
+
+setup(
+    name=package_name,
+    version='0.1.0',
+    packages=find_packages(exclude=['test']),
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{package_name}']),
+        (f'share/{package_name}', ['package.xml']),
+    ],
+    install_requires=['setuptools'],
+    zip_safe=True,
+    maintainer='flow_manip maintainers',
+    maintainer_email='flow-manip@example.org',
+    description='Cameras: recordings (folders, MCAP) and RealSense',
+    license='Apache-2.0',
+    entry_points={
+        'console_scripts': [
+            'recording_node = flow_manip_cameras.ros.recording_node:main',
+            'realsense_node = flow_manip_cameras.ros.realsense_node:main',
+        ]
+    },
+    extras_require={'test': ['pytest']},
+)
