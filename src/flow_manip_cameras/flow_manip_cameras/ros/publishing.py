@@ -6,7 +6,6 @@ from __future__ import annotations
 from geometry_msgs.msg import TransformStamped
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, Image
-from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from flow_manip_core.observation import Observation
 from flow_manip_core.robot import RigConfig
@@ -17,6 +16,7 @@ from flow_manip_ros.conversions import (
     make_header,
     msg_from_transform,
 )
+from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 
 class CameraPublisher:

@@ -80,7 +80,8 @@ class RecordingNode(ManagedNode):
 
     def _next_frame(self) -> Observation | None:
         """Return the next frame, None after the last one of a recording that does not loop."""
-        assert self._camera is not None and self._frames is not None
+        assert self._camera is not None
+        assert self._frames is not None
         frame = next(self._frames, None)
         if frame is None and self._loop:
             self._frames = self._camera.frames()
