@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Joint paths for grasp candidates: to the grasp, along the flow, and away. All candidates at once."""
+"""Joint paths for all grasp candidates at once: to the grasp, along the flow, and away."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from flow_manip_core.plan import Grasp
 from flow_manip_core.robot import WorkspaceConfig
 from flow_manip_core.transforms import make_transform
+from flow_manip_planning.cancelling import Cancelled, never_cancelled
 from flow_manip_planning.inverse_kinematics import follow_poses, solve_ik_multistart
 from flow_manip_planning.kinematics import Array, Chain
 
@@ -29,7 +30,8 @@ class ArmPath:
         grasp: what it holds the object by.
         approach: (A, J) straight from pre-grasp to grasp.
         follow: (K, J) along the flow, from the grasp.
-        retreat: (R, J) straight back, from the end of the flow; empty if the object is not released.
+        retreat: (R, J) straight back, from the end of the flow; empty if the object is not
+            released.
         hand: (K, 4, 4) hand poses along the flow.
         margin: smallest distance to a joint limit on the whole way [rad].
         score: of grasp and posture, larger is better.
@@ -56,6 +58,7 @@ class Request:
         seeds: (S, J) where inverse kinematics starts.
         home: (J,) preferred posture.
         workspace: the box that the hand stays in.
+        cancelled: polled at every step.
     """
 
     object_path: Array
@@ -65,6 +68,7 @@ class Request:
     seeds: Array
     home: Array
     workspace: WorkspaceConfig
+    cancelled: Cancelled = never_cancelled
 
 
 def arm_paths(
@@ -75,7 +79,7 @@ def arm_paths(
     hands = request.object_path[None] @ poses[:, None]
     inside = request.workspace.contains(hands[:, :, :3, 3]).all(axis=1)
     q, solved = solve_ik_multistart(chain, poses, request.seeds, request.home)
-    end, end_solved = solve_ik_multistart(chain, hands[:, -1], request.seeds, request.home)
+    _, end_solved = solve_ik_multistart(chain, hands[:, -1], request.seeds, request.home)
     pairs = []
     for index in range(len(grasps)):
         if not inside[index]:
@@ -102,11 +106,13 @@ def _extend(
     request: Request,
     rejections: Counter[str],
 ) -> list[ArmPath]:
-    """Continue from the grasp backwards to pre-grasp and forwards along the flow and the retreat."""
+    """Continue from the grasp backwards to pre-grasp and forwards to the end of the retreat."""
     middle = 0.5 * (chain.lower + chain.upper)
     preferred = 0.8 * start + 0.2 * middle
     back, back_solved = _line(chain, hands[:, 0], start, preferred, request.approach_distance)
-    follow, follow_solved = follow_poses(chain, hands[:, 1:], start, preferred)
+    follow, follow_solved = follow_poses(
+        chain, hands[:, 1:], start, preferred, cancelled=request.cancelled
+    )
     follow = np.concatenate([start[:, None], follow], axis=1)
     away, away_solved = _line(
         chain, hands[:, -1], follow[:, -1], preferred, request.retreat_distance

@@ -24,7 +24,8 @@ from flow_manip_planning.surroundings import Surroundings
 
 COLOR = np.array([0.6, 0.6, 0.6, 1.0])
 TABLE_THICKNESS = 0.1  # [m]
-TABLE_SINK = 0.002  # [m] the box starts this far below the seen plane: depth noise must not block a fingertip
+# The box starts this far below the seen plane [m]: depth noise must not block a fingertip.
+TABLE_SINK = 0.002
 STEP = 0.04  # [rad] between configurations that are checked along an edge
 
 
@@ -53,7 +54,7 @@ class CollisionWorld:
             self._add_cloud('object', points_world)
 
     def collides(self, q: Array, width: float) -> bool:
-        """Say whether the robot at (J,) with the fingers `width` apart touches itself or anything."""
+        """Say whether the robot at (J,), fingers `width` apart, touches itself or anything."""
         return bool(self._scene.hasCollisions(self._full(q, width)))
 
     def first_collision(self, path: Array, width: float) -> int | None:
@@ -66,7 +67,7 @@ class CollisionWorld:
     def plan(
         self, start: Array, goal: Array, width: float, seed: int, max_nodes: int = 4000
     ) -> Array:
-        """Find a way between two configurations by RRT-Connect (Kuffner and LaValle 2000), then shortcut it.
+        """Find a way by RRT-Connect (Kuffner and LaValle 2000), then shortcut it.
 
         Returns:
             (W, J) corners of a path that is free of collision.
@@ -154,8 +155,10 @@ class HeldObject:
     def colliding_steps(self, object_path: Array) -> NDArray[np.bool_]:
         """Say for (K, 4, 4) poses of the object since its start which of them hit the scene.
 
-        Things that touch the object where it stands or where it is put down are left out: contact is the point of a
-        placement, and judging the goal is the world model's task. The support may be reached but not entered by 1 cm.
+        Things that touch the object where it stands or where it is put down are left out: contact
+        is the point of a
+        placement, and judging the goal is the world model's task. The support may be reached but
+        not entered by 1 cm.
         """
         moved = np.stack([transform_points(T, self._shape) for T in object_path])
         entered = (
@@ -177,7 +180,7 @@ class HeldObject:
         return entered | np.isfinite(distance).reshape(moved.shape[:2]).any(axis=1)
 
     def hits_arm(self, poses: ChainPoses, object_path: Array) -> NDArray[np.bool_]:
-        """Say for (K,) arm poses and (K, 4, 4) object poses where the object runs into a link before the wrist."""
+        """Say for (K,) arm poses and (K, 4, 4) object poses where the object runs into the arm."""
         spheres = self._robot.spheres
         others = spheres.joints < len(self._robot.config.joint_names) - 1
         centers = self._robot.sphere_centers(poses.joints)[:, others]

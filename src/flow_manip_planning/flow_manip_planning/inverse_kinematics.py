@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inverse kinematics for many poses at once: damped least squares with limits, and continuation along a path.
+"""Inverse kinematics for many poses at once, and continuation along a path.
 
-Levenberg-Marquardt steps on the pose error (Wampler 1986; Nakamura and Hanafusa 1986) with the analytic Jacobian; joints that
-a step would push through a limit are frozen for that step; the redundant joint drifts towards a preferred configuration.
+Levenberg-Marquardt steps on the pose error (Wampler 1986; Nakamura and Hanafusa 1986) with the
+analytic Jacobian; joints that
+a step would push through a limit are frozen for that step; the redundant joint drifts towards a
+preferred configuration.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from flow_manip_planning.cancelling import Cancelled, never_cancelled, stop_if
 from flow_manip_planning.kinematics import Array, Chain, pose_errors
 
 POSITION_TOLERANCE = 2e-4  # [m]
@@ -42,7 +45,7 @@ class IkResult:
 
 
 def damped_step(chain: Chain, q: Array, error: Array, jacobian: Array, preferred: Array) -> Array:
-    """Return the (B, J) step that reduces (B, 6) pose errors, with drift towards `preferred` in the null space."""
+    """Return the (B, J) step that reduces (B, 6) pose errors and drifts towards `preferred`."""
     # Damping that shrinks with the error keeps convergence quadratic near the answer.
     damping = np.minimum(1e-2, 1e-6 + 0.02 * (error**2).sum(axis=-1))
     step = _solve_damped(jacobian, error, damping)
@@ -136,7 +139,12 @@ def solve_ik_multistart(
 
 
 def follow_poses(
-    chain: Chain, targets: Array, start: Array, preferred: Array, iterations: int = 6
+    chain: Chain,
+    targets: Array,
+    start: Array,
+    preferred: Array,
+    iterations: int = 6,
+    cancelled: Cancelled = never_cancelled,
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Continue (B, J) configurations along (B, K, 4, 4) dense tip paths.
 
@@ -144,12 +152,16 @@ def follow_poses(
 
     Returns:
         (B, K, J) configurations and (B, K) whether each pose is met.
+
+    Raises:
+        CancelledError: `cancelled` said so.
     """
     num_paths, num_steps = targets.shape[:2]
     q = np.empty((num_paths, num_steps, chain.num_joints))
     solved = np.zeros((num_paths, num_steps), dtype=bool)
     current = start
     for step in range(num_steps):
+        stop_if(cancelled)
         result = solve_ik(chain, targets[:, step], current, preferred, iterations)
         current = result.q
         q[:, step], solved[:, step] = result.q, result.solved

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kinematics of a serial chain for many configurations at once, in plain numpy.
 
-One call moves all candidates of a plan by one step, which is why this is not a loop over a scalar library.
+One call moves all candidates of a plan by one step, which is why this is not a loop over a scalar
+library.
 Leading axes are free: configurations are (..., J), poses (..., 4, 4).
 """
 
@@ -70,7 +71,7 @@ class Chain:
         return self.forward(q).tip
 
     def jacobian(self, poses: ChainPoses) -> Array:
-        """Return the (..., 6, J) geometric Jacobian of the tip in world axes: rows 0-2 linear, 3-5 angular."""
+        """Return the (..., 6, J) Jacobian of the tip in world axes: linear rows, then angular."""
         lever = poses.tip[..., None, :3, 3] - poses.joints[..., :3, 3]
         linear = np.cross(poses.axes, lever)
         return np.concatenate([linear, poses.axes], axis=-1).swapaxes(-1, -2)
@@ -81,7 +82,7 @@ class Chain:
         return np.sqrt(np.maximum(np.linalg.det(jacobian @ jacobian.swapaxes(-1, -2)), 0.0))
 
     def limit_margin(self, q: Array) -> Array:
-        """Return the smallest distance to a joint limit [rad] for (..., J) configurations; negative outside."""
+        """Return the smallest distance to a joint limit of (..., J) [rad]; negative outside."""
         return np.minimum(q - self.lower, self.upper - q).min(axis=-1)
 
 

@@ -50,8 +50,8 @@ def fit_object_path(flow: ObjectFlow, smoothing: float, max_residual: float = 0.
     worst = int(residuals.argmax())
     if residuals[worst] > max_residual:
         raise DegenerateFlowError(
-            f'at step {worst} of {flow.num_steps} the points are {residuals[worst]:.3f} m from any rigid motion, '
-            f'limit {max_residual:.3f} m'
+            f'at step {worst} of {flow.num_steps} the points are {residuals[worst]:.3f} m from '
+            f'any rigid motion, limit {max_residual:.3f} m'
         )
     return ObjectPath(flow.times - flow.times[0], smooth_poses(poses, smoothing))
 
@@ -59,7 +59,8 @@ def fit_object_path(flow: ObjectFlow, smoothing: float, max_residual: float = 0.
 def smooth_poses(poses: Array, sigma: float) -> Array:
     """Smooth (T, 4, 4) poses by a Gaussian over the steps, without moving the ends.
 
-    Ends are continued by point reflection, so a straight motion stays what it is. Rotations are averaged as unit
+    Ends are continued by point reflection, so a straight motion stays what it is. Rotations are
+    averaged as unit
     quaternions, which is exact enough for neighbours a few degrees apart (Gramkow 2001).
     """
     if sigma <= 0 or len(poses) < 3:
@@ -110,7 +111,7 @@ def resample_path(
 def rests_at_end(
     path: ObjectPath, shape: Array, surroundings: Surroundings, max_height: float
 ) -> bool:
-    """Say whether the object's lowest point ends within `max_height` of the scene's surface below it.
+    """Say whether the object ends at most `max_height` above the surface below it.
 
     Args:
         path: the object's.
@@ -127,7 +128,8 @@ def rests_at_end(
             obstacles[:, :2], distance_upper_bound=surroundings.voxel
         )
         below = obstacles[np.isfinite(distance)]
-        # A wall beside the object is not what it stands on: count what lies under its lowest third.
+        # A wall beside the object is not what it stands on: count what lies under its lowest
+        # third.
         below = below[below[:, 2] < lowest + 0.34 * np.ptp(end[:, 2])]
         if len(below):
             surface = max(surface, float(below[:, 2].max()) + 0.5 * surroundings.voxel)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Least-squares polish of a joint path that already follows its hand poses.
 
-NovaFlow's trajectory optimisation (smoothness 10, limits 100, collision 15, rest pose 0.1, both ends exact, Levenberg-Marquardt)
-plus a stiff residual on the hand's pose at every step. All Jacobians are analytic; the normal equations couple a step
+NovaFlow's trajectory optimisation (smoothness 10, limits 100, collision 15, rest pose 0.1, both
+ends exact, Levenberg-Marquardt)
+plus a stiff residual on the hand's pose at every step. All Jacobians are analytic; the normal
+equations couple a step
 only to the next two, so they are solved as a banded system in time linear in the number of steps.
 """
 
@@ -85,7 +87,8 @@ class PathOptimizer:
         """Smooth a (K, J) path whose tip is to be at (K, 4, 4) targets.
 
         Returns:
-            (K, J); first and last row as given, every row within the limits and back on its target.
+            (K, J); first and last row as given, every row within the limits and back on its
+            target.
         """
         if len(path) < 5:
             return path
@@ -111,8 +114,8 @@ class PathOptimizer:
         return q if exact.solved.all() else path
 
     def _linearise(self, q: Array, targets: Array) -> tuple[float, Array, Array]:
-        """Return the cost, the banded Gauss-Newton matrix (lower form) and the (K-2, J) gradient of the inner steps."""
-        w, (num_steps, num_joints) = self._weights, q.shape
+        """Return cost, banded Gauss-Newton matrix and (K-2, J) gradient of the inner steps."""
+        w, num_joints = self._weights, q.shape[1]
         inner = q[1:-1]
         poses = self._chain.forward(inner)
         blocks, gradient, cost = self._pose_terms(poses, targets[1:-1])
@@ -182,7 +185,7 @@ class PathOptimizer:
 
 
 def _banded(blocks: Array, smoothness: float) -> Array:
-    """Lay (M, J, J) blocks and the second-difference coupling of neighbours into LAPACK's lower band form."""
+    """Lay (M, J, J) blocks and the coupling of neighbours into LAPACK's lower band form."""
     num_steps, num_joints, _ = blocks.shape
     band = np.zeros((2 * num_joints + 1, num_steps * num_joints))
     for offset in range(num_joints):

@@ -12,7 +12,7 @@ import coal
 import numpy as np
 from numpy.typing import NDArray
 import pinocchio
-from roboplan.core import Scene, loadUrdfSceneDescriptionFromXml
+from roboplan.core import loadUrdfSceneDescriptionFromXml, Scene
 
 from flow_manip_core.errors import ConfigurationError
 from flow_manip_core.robot import Context, RobotConfig
@@ -46,7 +46,8 @@ class RobotModel:
         """Read the URDF and SRDF beside the robot's yaml.
 
         Raises:
-            ConfigurationError: a file is missing or broken, or the joints are not a chain of revolute joints to the tcp.
+            ConfigurationError: a file is missing or broken, or the joints are not a chain of
+                revolute joints to the tcp.
         """
         self.config = config
         self._T_world_base = np.asarray(T_world_base, dtype=np.float64)
@@ -95,7 +96,8 @@ class RobotModel:
     def new_scene(self) -> Scene:
         """Return a new roboplan scene that holds only the robot, its base at the world's origin.
 
-        roboplan has no base pose: geometry that is added must be expressed in the robot's base frame (`to_base`).
+        roboplan has no base pose: geometry that is added must be expressed in the robot's base
+        frame (`to_base`).
         """
         scene = Scene(self.config.name, loadUrdfSceneDescriptionFromXml(self._urdf))
         scene.importSrdf(self._srdf)
@@ -187,7 +189,7 @@ def _joint_axis(joint: pinocchio.JointModel) -> Array:
 
 
 def _fill_with_spheres(shape: coal.CollisionGeometry) -> tuple[Array, Array]:
-    """Cover a primitive with (S, 3) sphere centres and (S,) radii, as wide as its cross-section."""
+    """Fill a primitive with (S, 3) sphere centres and (S,) radii."""
     if isinstance(shape, coal.Sphere):
         return np.zeros((1, 3)), np.array([shape.radius])
     if isinstance(shape, coal.Cylinder):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands around the object, read from one RGB-D image: support plane, obstacles, the object itself."""
+"""What one RGB-D image shows: support plane, obstacles, the object itself."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class Surroundings:
 
     Attributes:
         support_height: z of the plane that objects stand on [m].
-        obstacles: (M, 3) centres of occupied voxels, without the object, the support and the robot [m].
+        obstacles: (M, 3) centres of occupied voxels, without the object, the support and the robot
+            [m].
         object_points: (N, 3) visible points of the object [m].
         voxel: edge of a voxel [m].
     """
@@ -48,8 +49,10 @@ def perceive(
 ) -> Surroundings:
     """Split an observation into support, object and obstacles.
 
-    Obstacles are filled down to the support: what is under a seen surface counts as occupied. Unseen space behind an
-    object is free. Points within 2 cm of the robot's own shape at the observed joints are dropped if `robot` is given.
+    Obstacles are filled down to the support: what is under a seen surface counts as occupied.
+    Unseen space behind an
+    object is free. Points within 2 cm of the robot's own shape at the observed joints are dropped
+    if `robot` is given.
 
     Raises:
         NoGraspError: fewer than 20 of the mask's pixels have depth.
@@ -61,7 +64,8 @@ def perceive(
         object_points = points[mask.pixels & np.isfinite(points).all(axis=-1)]
     if len(object_points) < MIN_OBJECT_POINTS:
         raise NoGraspError(
-            f"'{mask.label}' has {len(object_points)} points with depth, {MIN_OBJECT_POINTS} are needed"
+            f"'{mask.label}' has {len(object_points)} points with depth, "
+            f'{MIN_OBJECT_POINTS} are needed'
         )
     others = points[clean & ~ndimage.binary_dilation(mask.pixels, iterations=4)]
     lower = np.asarray(context.rig.workspace.lower) - REACH_BEYOND_WORKSPACE
@@ -89,7 +93,7 @@ def erode(pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def support_height(points: Array, expected: float, reach: float = 0.05) -> float:
-    """Find the z with most points within `reach` of the expected height; the expected one if there are too few."""
+    """Find the z with most points near the expected one; that one if there are too few."""
     z = points[np.abs(points[:, 2] - expected) < reach, 2]
     if len(z) < MIN_PLANE_POINTS:
         return float(expected)
@@ -114,7 +118,7 @@ def without_robot(points: Array, robot: RobotModel, observation: Observation) ->
 
 
 def fill_columns(points: Array, floor: float, voxel: float, min_points: int = 2) -> Array:
-    """Turn (M, 3) points into (V, 3) voxel centres, each column filled from its seen top down to `floor`.
+    """Turn (M, 3) points into (V, 3) voxel centres, columns filled down to `floor`.
 
     Columns hit by fewer than `min_points` points are noise and dropped.
     """

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time along a joint path: as fast as the limits allow and no faster than wished.
 
-TOPP-RA (Pham and Pham 2018): along q(s) the state is the squared path speed x = (ds/dt)^2 and the control is u = d2s/dt2, so
-velocity and acceleration limits are linear in (x, u). One backward pass finds the largest x from which the rest of the path can
-still be stopped in time, one forward pass takes the largest u that stays below it. With the flow's own time as s, the wish is the
+TOPP-RA (Pham and Pham 2018): along q(s) the state is the squared path speed x = (ds/dt)^2 and the
+control is u = d2s/dt2, so
+velocity and acceleration limits are linear in (x, u). One backward pass finds the largest x from
+which the rest of the path can
+still be stopped in time, one forward pass takes the largest u that stays below it. With the flow's
+own time as s, the wish is the
 bound x <= 1: the flow's times are kept wherever the joints can follow.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 from scipy.interpolate import BSpline, CubicSpline
@@ -26,14 +31,15 @@ MAX_DILATION = 1.5
 def corner_spline(corners: Array, max_deviation: float) -> BSpline:
     """Round the corners of a (W, J) polyline to a twice differentiable curve with the same ends.
 
-    A uniform cubic B-spline whose control points lie on the polyline, at most `max_deviation` rad apart near corners: it stays in the
+    A uniform cubic B-spline whose control points lie on the polyline, at most `max_deviation` rad
+    apart near corners: it stays in the
     hull of four neighbours, so it leaves the polyline by less than that.
 
     Returns:
         the curve over 0..1.
     """
     points = [corners[0]]
-    for a, b in zip(corners[:-1], corners[1:]):
+    for a, b in pairwise(corners):
         pieces = max(3, int(np.ceil(np.abs(b - a).max() / max_deviation)))
         points.extend(a + (b - a) * f for f in np.linspace(0, 1, pieces + 1)[1:])
     control = np.array(points)
@@ -60,7 +66,8 @@ def time_path(
         rate: points per second of the result.
 
     Raises:
-        LimitsError: the path cannot be followed, or the result breaks a limit; the message has the numbers.
+        LimitsError: the path cannot be followed, or the result breaks a limit; the message has the
+            numbers.
     """
     knots = path.x if isinstance(path, CubicSpline) else path.t
     grid = np.linspace(knots[0], knots[-1], NUM_GRID + 1)
@@ -79,7 +86,8 @@ def time_path(
         np.sqrt((np.abs(trajectory.accelerations) / max_acceleration).max()),
     )
     if 1.0 < excess < MAX_DILATION:
-        # Curvature between two grid points asked for a little more than the grid saw: slow everything by that much.
+        # Curvature between two grid points asked for a little more than the grid saw: slow
+        # everything by that much.
         trajectory = _sample(path, grid, squared / (1.02 * excess) ** 2, joint_names, rate)
     check_limits(trajectory, max_velocity, max_acceleration)
     return trajectory
@@ -95,8 +103,8 @@ def check_limits(trajectory: Trajectory, max_velocity: Array, max_acceleration: 
         worst = int(share.argmax())
         if share[worst] > 1.0 + 1e-6:
             raise LimitsError(
-                f'{trajectory.joint_names[worst]} would need {what} {np.abs(values[:, worst]).max():.3f}, '
-                f'its limit is {limits[worst]:.3f}'
+                f'{trajectory.joint_names[worst]} would need {what} '
+                f'{np.abs(values[:, worst]).max():.3f}, its limit is {limits[worst]:.3f}'
             )
 
 
@@ -113,9 +121,11 @@ def _squared_speeds(
         ceiling = ((max_velocity / np.abs(first)) ** 2).min(axis=1)
     if max_speed is not None:
         ceiling = np.minimum(ceiling, max_speed**2)
-    # A path that stands still somewhere has no ceiling there; the step size gives one that never binds.
+    # A path that stands still somewhere has no ceiling there; the step size gives one that never
+    # binds.
     ceiling = np.minimum(ceiling, 1e8)
-    # Both ends of a cell are bound with the control of the cell (the paper's interpolation scheme).
+    # Both ends of a cell are bound with the control of the cell (the paper's interpolation
+    # scheme).
     rows = np.concatenate([first[:-1], first[1:] + 2 * step * second[1:]], axis=1)
     bends = np.concatenate([second[:-1], second[1:]], axis=1)
     limits = np.tile(max_acceleration, 2)
@@ -129,7 +139,8 @@ def _squared_speeds(
         squared[i + 1] = np.clip(squared[i] + 2 * step * u, 0.0, controllable[i + 1])
         if squared[i + 1] <= TINY * controllable.max() and i + 1 < len(first) - 1:
             raise LimitsError(
-                f'the motion stalls {i + 1}/{len(first) - 1} of the way: acceleration limits cannot carry the path'
+                f'the motion stalls {i + 1}/{len(first) - 1} of the way: '
+                'acceleration limits cannot carry the path'
             )
     return squared
 
@@ -137,9 +148,10 @@ def _squared_speeds(
 def _largest_controllable(
     first: Array, second: Array, limit: Array, following: float, step: float
 ) -> float:
-    """Return the largest x for which some u keeps the joints' accelerations and lands in 0..`following`.
+    """Return the largest x from which some u keeps the limits and lands in 0..`following`.
 
-    Every bound on u is a line in x; the largest x is where a lower line first crosses an upper one.
+    Every bound on u is a line in x; the largest x is where a lower line first crosses an upper
+    one.
     """
     moving = np.abs(first) > TINY
     center, half = -second[moving] / first[moving], limit[moving] / np.abs(first[moving])

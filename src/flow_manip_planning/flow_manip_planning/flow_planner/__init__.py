@@ -13,16 +13,12 @@ from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.plan import Plan
 from flow_manip_core.registry import Registry
 from flow_manip_core.robot import Context
+from flow_manip_planning.cancelling import never_cancelled
 from flow_manip_planning.grasp import GraspProposer
 
 
 def ignore_stage(text: str, progress: float) -> None:
     """Take a stage report and do nothing with it."""
-
-
-def never_cancelled() -> bool:
-    """Say that nobody asked to stop."""
-    return False
 
 
 class FlowPlanner(Protocol):
@@ -41,7 +37,8 @@ class FlowPlanner(Protocol):
         """Return a plan that is reachable, free of collision and within the joints' limits.
 
         Raises:
-            NoGraspError, UnreachableError, InCollisionError, NoPathError, LimitsError, DegenerateFlowError: as named.
+            NoGraspError, UnreachableError, InCollisionError, NoPathError, LimitsError,
+            DegenerateFlowError: as named.
             CancelledError: `cancelled` said so.
         """
 
@@ -54,7 +51,9 @@ FLOW_PLANNERS: Registry[FlowPlanner] = Registry(
 def create_flow_planner(
     parameters: Mapping[str, Any], context: Context, grasp_proposer: GraspProposer
 ) -> FlowPlanner:
-    """Build the planner that ``parameters['backend']`` names: the one table whose backends take another backend.
+    """Build the planner that ``parameters['backend']`` names.
+
+    The one table whose backends take another backend.
 
     Raises:
         BackendError: it is unknown or cannot be imported.
@@ -64,5 +63,6 @@ def create_flow_planner(
     if not isinstance(name, str):
         raise ConfigurationError("flow_planner: parameter 'backend' is missing")
     cls = FLOW_PLANNERS.load(name)
-    config = from_mapping(cls.Config, parameters.get(name, {}), where=f'flow_planner.{name}')  # type: ignore[attr-defined]
+    values, where = parameters.get(name, {}), f'flow_planner.{name}'
+    config = from_mapping(cls.Config, values, where)  # type: ignore[attr-defined]
     return cls(config, context, grasp_proposer)  # type: ignore[call-arg]

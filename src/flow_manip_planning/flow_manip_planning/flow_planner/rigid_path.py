@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rigid objects: the hand holds the object and carries it along the fitted motion of its flow.
 
-Every grasp is tested before anything moves: inverse kinematics and collision at pre-grasp, at the grasp, along the whole flow and on
-the way back. The best that passes gets free motion from and to home, a polished joint path (NovaFlow) and timing.
+Every grasp is tested before anything moves: inverse kinematics and collision at pre-grasp, at the
+grasp, along the whole flow and on
+the way back. The best that passes gets free motion from and to home, a polished joint path
+(NovaFlow) and timing.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from flow_manip_core.errors import (
-    CancelledError,
     FlowManipError,
     InCollisionError,
     LimitsError,
@@ -28,8 +29,9 @@ from flow_manip_core.plan import Grasp, Plan, PlanSegment, Trajectory
 from flow_manip_core.robot import Context
 from flow_manip_core.transforms import transform_points
 from flow_manip_planning.arm_paths import arm_paths, ArmPath, Request
+from flow_manip_planning.cancelling import Cancelled, never_cancelled, stop_if
 from flow_manip_planning.collision_world import CollisionWorld, HeldObject
-from flow_manip_planning.flow_planner import ignore_stage, never_cancelled
+from flow_manip_planning.flow_planner import ignore_stage
 from flow_manip_planning.flow_planner.settings import RigidPathConfig
 from flow_manip_planning.grasp import GraspProposer
 from flow_manip_planning.grasp.completion import complete_object, ObjectShape
@@ -62,7 +64,7 @@ class _Task:
     releases: bool
     start: Array
     seed: int
-    cancelled: Callable[[], bool]
+    cancelled: Cancelled
 
 
 class RigidPathPlanner:
@@ -87,22 +89,24 @@ class RigidPathPlanner:
         *,
         seed: int = 0,
         on_stage: Callable[[str, float], None] = ignore_stage,
-        cancelled: Callable[[], bool] = never_cancelled,
+        cancelled: Cancelled = never_cancelled,
     ) -> Plan:
         """Return a plan; see `FlowPlanner`."""
-        on_stage('fitting the motion', 0.0)
+        on_stage('proposing grasps', 0.0)
         path = fit_object_path(flow, self._config.smoothing)
-        on_stage('proposing grasps', 0.05)
         grasps = self._proposer.propose(
-            observation, mask, max_grasps=self._config.max_grasps, seed=seed
+            observation,
+            mask,
+            max_grasps=self._config.max_grasps,
+            seed=seed,
+            cancelled=cancelled,
         )
-        _stop_if(cancelled)
-        on_stage('looking at the scene', 0.35)
+        stop_if(cancelled)
         task = self._task(observation, mask, path, seed, cancelled)
         self._check_object_path(task)
         rejections: Counter[str] = Counter()
         chosen, segments = self._first_that_works(task, grasps, rejections, on_stage)
-        on_stage('done', 1.0)
+        on_stage('timing', 1.0)
         return Plan(
             robot=self._context.robot.name,
             grasp=chosen.grasp,
@@ -122,12 +126,12 @@ class RigidPathPlanner:
         mask: Mask,
         path: ObjectPath,
         seed: int,
-        cancelled: Callable[[], bool],
+        cancelled: Cancelled,
     ) -> _Task:
         """Read the scene and refine the object's path."""
         config = self._config
         surroundings = perceive(observation, mask, self._context, self._robot)
-        _stop_if(cancelled)
+        stop_if(cancelled)
         shape = complete_object(observation, mask, surroundings)
         dense = resample_path(path, shape.center, config.step_translation, config.step_rotation)
         return _Task(
@@ -142,7 +146,7 @@ class RigidPathPlanner:
         )
 
     def _check_object_path(self, task: _Task) -> None:
-        """Raise InCollisionError if the object itself cannot go along its flow, however it is held."""
+        """Raise InCollisionError if the object cannot go along its flow, however it is held."""
         held = HeldObject(self._robot, task.surroundings, task.shape.points)
         hits = held.colliding_steps(task.dense.poses)
         if hits.any():
@@ -166,12 +170,12 @@ class RigidPathPlanner:
         last_error: FlowManipError | None = None
         tries = 0
         for first in range(0, len(grasps), GRASPS_PER_BATCH):
-            _stop_if(task.cancelled)
+            stop_if(task.cancelled)
             on_stage('solving inverse kinematics', 0.45 + 0.4 * first / len(grasps))
             batch = grasps[first : first + GRASPS_PER_BATCH]
             used: set[int] = set()
             for way in arm_paths(self._robot.chain, batch, request, rejections):
-                _stop_if(task.cancelled)
+                stop_if(task.cancelled)
                 reason = self._collision(world, held, task, way)
                 if reason is not None:
                     if id(way.grasp) not in used:
@@ -180,7 +184,7 @@ class RigidPathPlanner:
                     continue
                 try:
                     on_stage('planning motion', 0.85)
-                    return way, self._segments(world, task, way)
+                    return way, self._segments(world, task, way, on_stage)
                 except (NoPathError, LimitsError) as error:
                     rejections[error.name.lower().replace('_', ' ')] += 1
                     last_error, tries = error, tries + 1
@@ -210,6 +214,7 @@ class RigidPathPlanner:
             seeds=seeds,
             home=self._robot.home,
             workspace=self._context.rig.workspace,
+            cancelled=task.cancelled,
         )
 
     def _collision(
@@ -231,7 +236,13 @@ class RigidPathPlanner:
             return 'object hits the arm'
         return None
 
-    def _segments(self, world: CollisionWorld, task: _Task, way: ArmPath) -> list[PlanSegment]:
+    def _segments(
+        self,
+        world: CollisionWorld,
+        task: _Task,
+        way: ArmPath,
+        on_stage: Callable[[str, float], None],
+    ) -> list[PlanSegment]:
         """Plan free motion, polish, and put times on everything.
 
         Raises:
@@ -242,6 +253,7 @@ class RigidPathPlanner:
         opening = opening_for(way.grasp.width, gripper)
         world.set_object(task.shape.points)
         transfer = self._free_motion(world, task, task.start, way.approach[0], opening)
+        on_stage('timing', 0.92)
         segments = [
             PlanSegment('open', gripper_width=opening, gripper_effort=config.grip_effort),
             PlanSegment('transfer', transfer),
@@ -267,7 +279,7 @@ class RigidPathPlanner:
         return segments
 
     def _follow(self, world: CollisionWorld, task: _Task, way: ArmPath) -> Trajectory:
-        """Polish and time the way along the flow; the unpolished way is kept where the polished one collides."""
+        """Polish and time the way along the flow; unpolished where the polished one collides."""
         world.set_object(None)
         path = way.follow
         if self._config.optimise:
@@ -279,8 +291,8 @@ class RigidPathPlanner:
     def _free_motion(
         self, world: CollisionWorld, task: _Task, start: Array, goal: Array, width: float
     ) -> Trajectory:
-        """Plan and time motion between two configurations; corners are rounded as far as nothing is hit."""
-        _stop_if(task.cancelled)
+        """Plan and time free motion; corners are rounded as far as nothing is hit."""
+        stop_if(task.cancelled)
         corners = world.plan(start, goal, width, task.seed, self._config.samples)
         for deviation in (0.4, 0.15, 0.05):
             spline = corner_spline(corners, deviation)
@@ -322,9 +334,3 @@ class RigidPathPlanner:
 def _length(corners: Array) -> float:
     """Return how far the busiest joint travels along a polyline [rad]."""
     return float(np.abs(np.diff(corners, axis=0)).max(axis=1).sum())
-
-
-def _stop_if(cancelled: Callable[[], bool]) -> None:
-    """Raise CancelledError if the caller asked to stop."""
-    if cancelled():
-        raise CancelledError('planning was cancelled')

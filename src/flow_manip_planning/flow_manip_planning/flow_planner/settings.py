@@ -5,47 +5,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flow_manip_planning.documented import documented as _doc
+
 
 @dataclass(frozen=True)
 class RigidPathConfig:
-    """Parameters.
+    """Parameters."""
 
-    Attributes:
-        max_grasps: how many proposals to ask for.
-        num_starts: configurations that inverse kinematics is started from, per grasp.
-        approach_distance: straight way from pre-grasp to grasp [m].
-        retreat_distance: straight way back after the release [m].
-        step_translation: the flow's path is split so that the hand moves at most this far per step [m].
-        step_rotation: and turns at most this far [rad].
-        smoothing: standard deviation of the smoothing of the fitted object poses [flow steps].
-        velocity_scale: share of the robot's velocity limits for free motion.
-        acceleration_scale: share of its acceleration limits.
-        contact_speed_scale: further factor while approaching and retreating.
-        joint_limit_margin: kept from every joint limit [rad].
-        release_height: the gripper opens at the end if the object is at most this far above what is below it [m].
-        squeeze: the gripper is told to close this much beyond the object's width [m].
-        grip_effort: closing force [N].
-        samples: of the free-motion planner, per try.
-        max_tries: grasps for which free motion is planned before giving up.
-        optimise: polish the joint path by least squares.
-        go_home: end the plan where the arm is out of the camera's way.
-    """
-
-    max_grasps: int = 64
-    num_starts: int = 8
-    approach_distance: float = 0.1
-    retreat_distance: float = 0.1
-    step_translation: float = 0.012
-    step_rotation: float = 0.06
-    smoothing: float = 1.0
-    velocity_scale: float = 0.8
-    acceleration_scale: float = 0.6
-    contact_speed_scale: float = 0.4
-    joint_limit_margin: float = 0.03
-    release_height: float = 0.04
-    squeeze: float = 0.02
-    grip_effort: float = 50.0
-    samples: int = 4000
-    max_tries: int = 8
-    optimise: bool = True
-    go_home: bool = True
+    max_grasps: int = _doc(64, 'How many proposals to ask for')
+    num_starts: int = _doc(8, 'Configurations that inverse kinematics starts from')
+    approach_distance: float = _doc(0.1, 'Straight way from pre-grasp to grasp [m]')
+    retreat_distance: float = _doc(0.1, 'Straight way back after the release [m]')
+    step_translation: float = _doc(0.012, 'Largest step of the hand along the flow [m]')
+    step_rotation: float = _doc(0.06, 'Largest turn of the hand per step [rad]')
+    smoothing: float = _doc(1.0, 'Standard deviation of the pose smoothing [flow steps]')
+    velocity_scale: float = _doc(0.8, "Share of the robot's velocity limits")
+    acceleration_scale: float = _doc(0.6, "Share of the robot's acceleration limits")
+    contact_speed_scale: float = _doc(0.4, 'Further factor while approaching and retreating')
+    joint_limit_margin: float = _doc(0.03, 'Kept from every joint limit [rad]')
+    release_height: float = _doc(
+        0.04, 'Open at the end if the object is this low over a surface [m]'
+    )
+    squeeze: float = _doc(0.02, "Close this much beyond the object's width [m]")
+    grip_effort: float = _doc(50.0, 'Closing force [N]')
+    samples: int = _doc(4000, 'Of the free-motion planner, per try')
+    max_tries: int = _doc(8, 'Grasps for which free motion is planned before giving up')
+    optimise: bool = _doc(True, 'Polish the joint path by least squares')
+    go_home: bool = _doc(True, "End out of the camera's way after a release")

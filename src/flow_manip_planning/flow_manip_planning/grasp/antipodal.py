@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Antipodal grasps on the partial cloud of one object.
 
-Hand poses are sampled at surface points and judged by what lies in the gripper's boxes (ten Pas and Platt 2015): the fingers
-and the palm must be free, the two contact patches must face each other within the friction cone (Nguyen 1988; Mahler et al. 2017 score
+Hand poses are sampled at surface points and judged by what lies in the gripper's boxes (ten Pas
+and Platt 2015): the fingers
+and the palm must be free, the two contact patches must face each other within the friction cone
+(Nguyen 1988; Mahler et al. 2017 score
 alike). Works on whole objects between the fingers and on rims with one finger inside.
 """
 
@@ -19,11 +21,13 @@ from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.plan import Grasp
 from flow_manip_core.robot import Context
 from flow_manip_core.transforms import make_transform
-from flow_manip_planning.grasp.completion import ObjectShape, complete_object
+from flow_manip_planning.cancelling import Cancelled, never_cancelled, stop_if
+from flow_manip_planning.documented import documented as _doc
+from flow_manip_planning.grasp.completion import complete_object, ObjectShape
 from flow_manip_planning.grasp.hand import hand_boxes, opening_for
 from flow_manip_planning.kinematics import Array
 from flow_manip_planning.robot_model import RobotModel
-from flow_manip_planning.surroundings import Surroundings, perceive
+from flow_manip_planning.surroundings import perceive, Surroundings
 
 DOWN = np.array([0.0, 0.0, -1.0])
 PAD_LENGTH = 0.02  # [m] of the finger that presses
@@ -60,23 +64,14 @@ class AntipodalGrasps:
 
     @dataclass(frozen=True)
     class Config:
-        """Parameters.
+        """Parameters."""
 
-        Attributes:
-            num_anchors: surface points that hands are tried at.
-            max_grasps: how many to return where the caller does not say.
-            friction_angle_degrees: half angle of the friction cone.
-            support_clearance: from the finger tips to the support [m].
-            obstacle_margin: from fingers and palm to other things, besides half a voxel [m].
-            max_tilt_degrees: approach directions farther from straight down are dropped.
-        """
-
-        num_anchors: int = 70
-        max_grasps: int = 64
-        friction_angle_degrees: float = 35.0
-        support_clearance: float = 0.004
-        obstacle_margin: float = 0.003
-        max_tilt_degrees: float = 80.0
+        num_anchors: int = _doc(70, 'Surface points that hands are tried at')
+        max_grasps: int = _doc(64, 'How many to return where the caller does not say')
+        friction_angle_degrees: float = _doc(35.0, 'Half angle of the friction cone')
+        support_clearance: float = _doc(0.004, 'From the finger tips to the support [m]')
+        obstacle_margin: float = _doc(0.003, 'From the hand to others, beside half a voxel [m]')
+        max_tilt_degrees: float = _doc(80.0, 'Approaches farther from straight down are dropped')
 
     def __init__(self, config: Config, context: Context) -> None:
         """Keep the context; its robot is used to leave the arm out of the scene."""
@@ -86,12 +81,19 @@ class AntipodalGrasps:
         self._robot = RobotModel.from_context(context)
 
     def propose(
-        self, observation: Observation, mask: Mask, *, max_grasps: int = 0, seed: int = 0
+        self,
+        observation: Observation,
+        mask: Mask,
+        *,
+        max_grasps: int = 0,
+        seed: int = 0,
+        cancelled: Cancelled = never_cancelled,
     ) -> list[Grasp]:
-        """Return grasps in the world frame, best first; both finger orders of each are in the list.
+        """Return grasps in the world frame, best first, each in both finger orders.
 
         Raises:
             NoGraspError: none was found; the message counts why candidates were dropped.
+            CancelledError: `cancelled` said so.
         """
         surroundings = perceive(observation, mask, self._context, self._robot)
         shape = complete_object(observation, mask, surroundings)
@@ -99,6 +101,7 @@ class AntipodalGrasps:
         dropped: Counter[str] = Counter()
         found: list[Candidate] = []
         for anchor, closing, approach in self._hands(shape, rng):
+            stop_if(cancelled)
             found.extend(self._judge(shape, anchor, closing, approach, dropped))
         limit = max_grasps or self._config.max_grasps
         kept = self._free_and_spread(found, shape, surroundings, (limit + 1) // 2, dropped)
@@ -187,7 +190,7 @@ class AntipodalGrasps:
         return found
 
     def _deepest_tip(self, anchor: Array, rotation: Array, local: Array, bottom: float) -> float:
-        """Return how far along the approach the tips may go until a finger meets the support or the palm the object."""
+        """Return how deep the tips may go: to the support, or until the palm meets the object."""
         gripper = self._gripper
         outer = 0.5 * gripper.max_width + gripper.finger_thickness
         approach = rotation[:, 2]
@@ -256,7 +259,7 @@ class AntipodalGrasps:
         depth: float,
         width: float,
     ) -> float:
-        """Weigh antipodality, how central, how deep, how vertical and how easy the grasp is; 0..1."""
+        """Weigh how antipodal, central, deep, vertical and easy the grasp is; 0..1."""
         cone = np.cos(np.radians(self._config.friction_angle_degrees))
         antipodal = (faces - cone) / (1.0 - cone)
         arm = shape.center - tcp
@@ -270,7 +273,7 @@ class AntipodalGrasps:
 
 
 def _walls_around(y: Array) -> list[tuple[float, float]]:
-    """Return what the fingers could close on: everything there, and the wall nearest to the middle if there are several."""
+    """Return what fingers could close on: everything, and the nearest of several walls."""
     if len(y) < 3:
         return []
     ordered = np.sort(y)

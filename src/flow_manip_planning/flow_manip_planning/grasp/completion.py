@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The side of an object that one camera cannot see, guessed from symmetry and from standing on something.
+"""The side of an object that one camera cannot see, guessed.
 
-A vertical plane of symmetry is searched for whose mirrored points contradict nothing that was seen (Bohg et al. 2011): a mirrored
-point may lie on or behind the seen surface, never in seen free space. What is seen from above is then taken to reach
+A vertical plane of symmetry is searched for whose mirrored points contradict nothing that was seen
+(Bohg et al. 2011): a mirrored
+point may lie on or behind the seen surface, never in seen free space. What is seen from above is
+then taken to reach
 down to the support along its outline.
 """
 
@@ -93,7 +95,7 @@ def drop_stragglers(points: Array, neighbours: int = 5, reach: float = 0.012) ->
 
 
 def estimate_normals(points: Array, viewpoint: Array, neighbours: int = 14) -> Array:
-    """Fit a plane to every point's neighbours; normals point to the half space of the viewpoint."""
+    """Fit a plane to every point's neighbours; normals look towards the viewpoint."""
     k = min(neighbours, len(points))
     _, index = cKDTree(points).query(points, k=k)
     local = points[index.reshape(len(points), k)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gripper as boxes in the frame of its tool centre point: z along the approach, y along the closing direction."""
+"""The gripper as boxes in the frame of its tool centre point (z approach, y closing)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from flow_manip_core.robot import GripperConfig
 from flow_manip_planning.kinematics import Array
 
-# Room beside the object on both sides together when the hand comes down [m]: grasps are off by a few millimetres.
+# Room beside the object on both sides together when the hand comes down [m]: grasps are off by a
+# few millimetres.
 OPENING_RESERVE = 0.026
 
 
