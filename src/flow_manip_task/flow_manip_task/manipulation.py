@@ -134,7 +134,9 @@ class Manipulation:
         """Do what the request says; raises nothing, a bug is reported as UNKNOWN with its traceback."""
         record, record_error = self._begin_record(request)
         heard = [item for item in (record, listener) if item is not None]
-        run = _Run(self.stages, self.config, request, cancelled, Listeners(heard), self._clock, self._arm)
+        run = _Run(
+            self.stages, self.config, request, cancelled, Listeners(heard), self._clock, self._arm
+        )
         result = run.result()
         if record is not None:
             result = replace(result, record_path=str(record.path))

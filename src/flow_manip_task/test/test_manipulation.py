@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import math
 
-from fakes import FakeWorld, Heard
 import pytest
+from task_fakes import FakeWorld, Heard
 
 from flow_manip_core.errors import (
     BackendError,

@@ -3,14 +3,14 @@ from html.parser import HTMLParser
 import json
 import subprocess
 
-from fakes import FakeWorld
 import imageio_ffmpeg
 from mcap_ros2.reader import read_ros2_messages
 import numpy as np
 from PIL import Image
 import pytest
 from rosbags.highlevel import AnyReader
-import scene
+from task_fakes import FakeWorld
+import task_scene as scene
 
 from flow_manip_core.errors import GraspMissedError, ObjectAbsentError, RecordError
 from flow_manip_task import page

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import replace
 
-from flow_manip_core.errors import StaleInputError
-from flow_manip_task.recovery import is_finished, plan_recovery
 import numpy as np
 import pytest
-import scene
+import task_scene as scene
+
+from flow_manip_core.errors import StaleInputError
+from flow_manip_task.recovery import is_finished, plan_recovery
 
 APPROACH, GRASP, FOLLOW, RELEASE, RETREAT = range(5)
 WIDTH = 0.08
@@ -80,7 +81,7 @@ def test_the_way_back_starts_where_the_arm_is_at_rest_and_is_slower():
 
 def test_an_arm_that_is_somewhere_else_has_no_known_way_back():
     plan = chained()
-    joints = {name: 3.0 for name in joints_at(plan, APPROACH, 0.5)}
+    joints = dict.fromkeys(joints_at(plan, APPROACH, 0.5), 3.0)
     with pytest.raises(StaleInputError, match=r'rad off the motion'):
         plan_recovery(plan, APPROACH, joints, WIDTH)
     with pytest.raises(StaleInputError, match='no joint state'):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import scene
+import task_scene as scene
 
 from flow_manip_core.errors import CancelledError
 from flow_manip_core.plan import ExecutionOutcome
