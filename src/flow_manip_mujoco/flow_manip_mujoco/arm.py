@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cell's arm and gripper in one process: a command returns when it has been stepped through."""
+"""The cell's arm and gripper in one process: a command returns when it is stepped through."""
 
 from __future__ import annotations
 

@@ -57,13 +57,13 @@ class RandomisationConfig:
 class CellConfig:
     """How the cell is built and drawn."""
 
-    physics: PhysicsConfig = PhysicsConfig()
-    table: TableConfig = TableConfig()
-    layout: LayoutConfig = LayoutConfig()
+    physics: PhysicsConfig = field(default_factory=PhysicsConfig)
+    table: TableConfig = field(default_factory=TableConfig)
+    layout: LayoutConfig = field(default_factory=LayoutConfig)
     randomisation: RandomisationConfig = RandomisationConfig()
-    gains: ArmGains = ArmGains()
-    servo: GripperServo = GripperServo()
-    noise: DepthNoiseConfig = DepthNoiseConfig()
+    gains: ArmGains = field(default_factory=ArmGains)
+    servo: GripperServo = field(default_factory=GripperServo)
+    noise: DepthNoiseConfig = field(default_factory=DepthNoiseConfig)
     shadows: bool = False
 
 
@@ -79,7 +79,8 @@ class _Frames:
 class SimulatedCell:
     """A robot arm with a gripper at a table with objects, seen by one RGB-D camera.
 
-    The same seed and scene give the same state bit for bit, and the same commands after that the same motion.
+    The same seed and scene give the same state bit for bit, and the same commands after that the
+    same motion.
     """
 
     def __init__(self, context: Context | None = None, config: CellConfig | None = None) -> None:
@@ -107,7 +108,7 @@ class SimulatedCell:
     # ---------------------------------------------------------------- life
 
     def reset(self, seed: int = 0, scene: Scene | Sequence[str] | str = 'empty') -> None:
-        """Clear the table, set it anew, send the arm home and start time at 0 with everything at rest.
+        """Set the table anew, arm at home, everything at rest, time at 0.
 
         Args:
             seed: of everything that is drawn at random.
@@ -137,7 +138,7 @@ class SimulatedCell:
         self._noise_rng = np.random.default_rng(rng.integers(2**63))
         self._frames_due_again()
         frames, self._frames = self._frames, None
-        self.step(int(round(_SETTLE_TIME / self.timestep)))
+        self.step(round(_SETTLE_TIME / self.timestep))
         self._frames = frames
         self.data.time = 0.0
         self.arm_controller.reset(self.home)
@@ -173,7 +174,10 @@ class SimulatedCell:
                 self._frames.callback(self.picture(), float(data.time))
 
     def record_frames(self, callback: FrameCallback | None, rate: float = 15.0) -> None:
-        """Call `callback(color, time)` with a picture `rate` times per simulated second of stepping; None ends it."""
+        """Call `callback(color, time)` `rate` times per simulated second of stepping.
+
+        None ends it. The picture is (H, W, 3) uint8 RGB, the time that of the cell [s].
+        """
         self._frames = None if callback is None else _Frames(callback, 1.0 / rate)
         self._frames_due_again()
 
@@ -191,8 +195,9 @@ class SimulatedCell:
         """Look at the table.
 
         Args:
-            noise: disturb the depth: a configuration, True for the cell's own, None or False for the truth. Successive
-                looks differ as a camera's do; the same seed and the same looks give the same pictures.
+            noise: disturb the depth: a configuration, True for the cell's own, None or False for
+                the truth. Successive looks differ as a camera's do; the same seed and the same
+                looks give the same pictures.
 
         Raises:
             BackendError: no off-screen rendering on this machine.
@@ -252,7 +257,7 @@ class SimulatedCell:
         return {spec.name: self.object_pose(spec.name) for spec in self.objects}
 
     def link_poses(self) -> dict[str, NDArray[np.float64]]:
-        """Return T_world_link of every link of the robot and of its tool centre point, by frame name."""
+        """Return T_world_link of every link and of the tool centre point, by frame name."""
         self._refresh()
         scratch, poses = self._scratch, {}
         for body in range(1, self.model.nbody):
@@ -265,7 +270,7 @@ class SimulatedCell:
         return poses
 
     def forward(self) -> mujoco.MjData:
-        """Return a copy of the present state with contacts and their forces; the simulation itself is not touched."""
+        """Return a copy of the present state with contacts and their forces."""
         scratch = self._scratch
         scratch.qpos[:], scratch.qvel[:] = self.data.qpos, self.data.qvel
         scratch.ctrl[:], scratch.time = self.data.ctrl, self.data.time
@@ -283,7 +288,7 @@ class SimulatedCell:
     # ---------------------------------------------------------------- inside
 
     def _model_of(self, objects: Sequence[ObjectSpec]) -> mujoco.MjModel:
-        """Return the compiled model of a choice of objects, from the last few if it is among them."""
+        """Return the compiled model of these objects, from the last few if it is among them."""
         key = tuple(spec.name for spec in objects)
         if key not in self._models:
             config = self.config
@@ -325,7 +330,7 @@ class SimulatedCell:
             joint.qpos[:] = [x, y, height, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]
 
     def _randomise(self, rng: np.random.Generator) -> None:
-        """Vary lights and camera about their places in the rig; the model keeps nothing of the last reset."""
+        """Vary lights and camera about their places; nothing of the last reset remains."""
         config, rig_camera = self.config.randomisation, self.context.rig.camera
         for name, light in LIGHTS.items():
             turn = Rotation.from_rotvec(config.light_direction * rng.uniform(-1, 1, size=3) / 2)
@@ -340,7 +345,7 @@ class SimulatedCell:
         camera.pos[:], camera.quat[:] = pose[:3, 3], camera_quaternion(pose)
 
     def _refresh(self) -> None:
-        """Bring the scratch copy's kinematics to the present state; the simulation itself is not touched."""
+        """Bring the kinematics of the copy that is drawn to the present state."""
         scratch = self._scratch
         scratch.qpos[:], scratch.time = self.data.qpos, self.data.time
         mujoco.mj_kinematics(self.model, scratch)

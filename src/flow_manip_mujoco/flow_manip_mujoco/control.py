@@ -33,8 +33,10 @@ class ArmGains:
 
 
 class ArmController:
-    """Tracks a joint trajectory by computed torque: tau = M (q'' + kd e' + kp e + ki int e) + bias.
+    """Tracks a joint trajectory by computed torque.
 
+    tau = M (q'' + kd e' + kp e + ki int e) + bias, see R. M. Murray, Z. Li, S. S. Sastry, "A
+    mathematical introduction to robotic manipulation", 1994, section 4.5.
     It always has a reference; without a trajectory it holds the last one.
 
     Attributes:
@@ -146,7 +148,7 @@ class GripperStatus:
 
 
 class GripperController:
-    """Moves the opening at a set speed, never pressing harder than asked, and notices when it is stopped."""
+    """Moves the opening at a set speed, presses no harder than asked, notices being stopped."""
 
     def __init__(
         self,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which objects stand where: scenes in words, and poses drawn without overlap or hiding each other."""
+"""Which objects stand where: scenes in words, poses without overlap or hiding each other."""
 
 from __future__ import annotations
 
@@ -58,15 +58,16 @@ class Scene:
             raise ConfigurationError(f'footings of objects that the scene lacks: {sorted(stray)}')
         if self.distractors < 0 or len(self.objects) + self.distractors > _MAX_OBJECTS:
             raise ConfigurationError(
-                f'{len(self.objects)} objects and {self.distractors} distractors; at most {_MAX_OBJECTS}'
+                f'{len(self.objects)} objects and {self.distractors} distractors; '
+                f'at most {_MAX_OBJECTS}'
             )
 
     @classmethod
     def parse(cls, text: str) -> Scene:
         """Read a scene from text.
 
-        'tabletop' (eight different things), 'empty', 'random', 'random:4', 'red_cube,white_plate', or
-        'red_cube,white_plate+3' with three distractors.
+        'tabletop' (eight different things), 'empty', 'random', 'random:4', 'red_cube,white_plate',
+        or 'red_cube,white_plate+3' with three distractors.
         """
         text = text.strip()
         if match := _RANDOM.match(text):
@@ -75,9 +76,8 @@ class Scene:
             return cls(_NAMED[text])
         match = _MORE.match(text)
         if match is None:
-            raise ConfigurationError(
-                f"scene '{text}' is neither one of {sorted(_NAMED)} nor 'random[:n]' nor 'name,name[+n]'"
-            )
+            known = f"one of {sorted(_NAMED)} nor 'random[:n]' nor 'name,name[+n]'"
+            raise ConfigurationError(f"scene '{text}' is neither {known}")
         names = tuple(name.strip() for name in match['names'].split(','))
         return cls(names, int(match['more'] or 0))
 
@@ -195,7 +195,7 @@ def _apart(a: ObjectSpec, at: Footing, b: ObjectSpec, bt: Footing, clearance: fl
 def _hides(
     front: ObjectSpec, ft: Footing, back: ObjectSpec, bt: Footing, camera: NDArray[np.float64]
 ) -> bool:
-    """Say whether the ray from the camera to the middle of `back` passes through `front`'s cylinder."""
+    """Say whether the ray from the camera to the middle of `back` meets `front`'s cylinder."""
     target = np.array([bt[0], bt[1], back.size[2] / 2])
     # Only the part of the ray below the top of `front` can meet it.
     if target[2] >= front.size[2] or camera[2] <= front.size[2]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Franka Panda with its hand as MJCF, from the meshes that robosuite carries.
 
-Joint names, link frames and limits are those of franka_description. robosuite itself is never imported: that costs
-seconds and starts its own renderer.
+Joint names, link frames and limits are those of franka_description. robosuite itself is never
+imported: that costs seconds and starts its own renderer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ GRIPPER_ACTUATOR = 'panda_gripper'
 TCP_SITE = 'panda_hand_tcp'
 ROBOT_GEOM_GROUP = 1
 
-# From link i-1 to link i: position [m] and rotation about x [quarter turns] (franka_description, modified DH).
+# From link i-1 to link i: position [m] and rotation about x [quarter turns] (franka_description,
+# modified DH).
 _LINK_OFFSETS = (
     ((0.0, 0.0, 0.333), 0),
     ((0.0, 0.0, 0.0), -1),
@@ -82,7 +83,7 @@ def asset_folder() -> Path:
 
 
 def panda_spec(servo: GripperServo) -> mujoco.MjSpec:
-    """Build the arm with its hand; the root body is `panda_link0`, the tool centre point a site."""
+    """Build the arm with its hand; the tool centre point is a site."""
     assets = asset_folder()
     spec = mujoco.MjSpec.from_file(str(assets / 'robots' / 'panda' / 'robot.xml'))
     spec.modelname = 'panda'
@@ -102,7 +103,7 @@ def panda_spec(servo: GripperServo) -> mujoco.MjSpec:
 
 
 def _clear_arm(spec: mujoco.MjSpec) -> None:
-    """Drop what robosuite's arm brings for its own use: motors, sites, cameras, the hand's mount."""
+    """Drop what robosuite's arm brings for its own use: motors, sites, cameras, hand mount."""
     for element in (*spec.actuators, *spec.sensors, *spec.cameras, *spec.sites, *spec.lights):
         spec.delete(element)
     spec.delete(spec.body('right_hand'))
@@ -185,7 +186,8 @@ def _add_finger(hand: mujoco.MjsBody, name: str, joint: str, half_turn: bool) ->
         **_VISUAL,
     )
     box = mujoco.mjtGeom.mjGEOM_BOX
-    # The pad lies in the plane y = 0 as on the real finger; the rest stands behind it and never touches first.
+    # The pad lies in the plane y = 0 as on the real finger; the rest stands behind it and never
+    # touches first.
     finger.add_geom(
         name=f'{name}_pad',
         type=box,

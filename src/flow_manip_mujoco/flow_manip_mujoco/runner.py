@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cell that runs by itself: physics paced to the wall clock in one thread, pictures in another.
 
-When the machine cannot keep up, simulated time runs slower; no physics step and no picture is left out.
+When the machine cannot keep up, simulated time runs slower; no physics step and no picture is left
+out.
 """
 
 from __future__ import annotations
@@ -161,7 +162,7 @@ class CameraWorker:
             raise self._failure
 
     def take(self, cell: SimulatedCell, now: float) -> None:
-        """Hand over the present moment; waits while the picture before last is still being drawn."""
+        """Hand over the present moment; waits while the one before last is still being drawn."""
         if self._thread.is_alive():
             self._jobs.put((cell.model, cell.data.qpos.copy(), now))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cell as one MuJoCo model: room, table, arm, camera and a choice of objects. The world's frame is the rig's."""
+"""The cell as one MuJoCo model: room, table, arm, camera, objects; in the rig's world frame."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ class PhysicsConfig:
 
     Attributes:
         timestep: [s].
-        impratio: how much stiffer friction is than the normal direction; high values stop creep in the grasp.
+        impratio: how much stiffer friction is than the normal direction; high values stop creep in
+            the grasp.
         table_friction: sliding coefficient of the table top.
     """
 
@@ -106,7 +107,7 @@ def build_model(
 
 
 def camera_quaternion(T_world_optical: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the wxyz quaternion of MuJoCo's camera frame (looks along -z, y up) at an optical pose."""
+    """Return the wxyz quaternion of MuJoCo's camera frame (looks along -z, y up)."""
     flip = np.eye(4)
     flip[:3, :3] = np.diag([1.0, -1.0, -1.0])
     return quaternion_from_transform(T_world_optical @ flip)[[3, 0, 1, 2]]
@@ -184,7 +185,7 @@ def _add_room(spec: mujoco.MjSpec, rig: RigConfig, table: TableConfig, friction:
     leg = (table.height - table.thickness) / 2
     for x in (-1, 1):
         for y in (-1, 1):
-            place = center + [x * (half[0] - 0.05), y * (half[1] - 0.05)]
+            place = center + np.array([x, y]) * (half - 0.05)
             room.add_geom(
                 type=mujoco.mjtGeom.mjGEOM_CYLINDER,
                 size=[0.025, leg, 0.0],

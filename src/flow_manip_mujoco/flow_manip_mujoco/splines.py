@@ -31,10 +31,11 @@ class JointState:
 
 
 class SplineTrajectory:
-    """Piecewise polynomials through waypoints: quintic with accelerations, cubic with velocities, else linear.
+    """Piecewise polynomials through waypoints.
 
-    The same choice as ros2_control's joint_trajectory_controller makes. Before the first and after the last waypoint it
-    stands still there.
+    Quintic with accelerations, cubic with velocities, else linear: the same choice as
+    ros2_control's joint_trajectory_controller makes. Before the first and after the last waypoint
+    it stands still.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class SplineTrajectory:
 
 
 def stopping_trajectory(state: JointState, max_acceleration: Vector) -> SplineTrajectory:
-    """Bring a moving arm to rest on its path, all joints in the same time, as fast as the weakest allows.
+    """Bring a moving arm to rest, all joints in the same time, as fast as the weakest allows.
 
     Args:
         state: the commanded state now.

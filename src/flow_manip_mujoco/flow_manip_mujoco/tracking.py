@@ -178,10 +178,11 @@ class TrajectoryExecution:
             self.outcome, self.message = Outcome.SUCCEEDED, 'goal reached'
         elif now > self._end + self._tolerances.goal_time:
             joint = int((error - self._tolerances.goal).argmax())
+            limits = self._tolerances
             message = (
                 f'{ARM_JOINTS[joint]} is {error[joint]:.4f} rad off the goal at '
                 f'{velocity[joint]:.3f} rad/s, {now - self._end:.2f} s after the end, limits '
-                f'{self._tolerances.goal[joint]:.4f} rad, {self._tolerances.goal_velocity[joint]:.3f}'
-                f' rad/s, {self._tolerances.goal_time:.2f} s'
+                f'{limits.goal[joint]:.4f} rad, {limits.goal_velocity[joint]:.3f} rad/s, '
+                f'{limits.goal_time:.2f} s'
             )
             self._brake(now, Outcome.GOAL_VIOLATED, message)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Helpers of the tests: damped least squares to reach a pose, and smooth joint motion between two postures."""
+"""Helpers of the tests: inverse kinematics and smooth joint motion."""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ class GLContext(Protocol):
 def create_context(width: int, height: int) -> GLContext:
     """Start an off-screen context of at least the given size, current on this thread.
 
-    ``MUJOCO_GL`` (egl or osmesa) chooses one; without it EGL is tried first and its failure is logged before OSMesa is.
+    ``MUJOCO_GL`` (egl or osmesa) chooses one; without it EGL is tried first and its failure is
+    logged before OSMesa is.
 
     Raises:
         BackendError: none works; the message has each cause and the packages that help.
@@ -54,7 +55,7 @@ def _start(platform: str, width: int, height: int) -> GLContext:
 
 
 def _forget(platform: str) -> None:
-    """Unload what a failed platform left behind: PyOpenGL binds itself to the first one that is imported."""
+    """Unload what a failed platform left: PyOpenGL binds itself to the first one imported."""
     for name in [n for n in sys.modules if n.split('.')[0] == 'OpenGL']:
         del sys.modules[name]
     for name in [n for n in sys.modules if n.startswith(f'mujoco.{platform}')]:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a structured-light depth camera adds to the truth.
 
-Terms and magnitudes follow the noise models published for such cameras: axial noise growing with the square of depth
-(C. V. Nguyen, S. Izadi, D. Lovell, "Modeling Kinect sensor noise for improved 3D reconstruction and tracking", 3DIMPVT
-2012), lateral jitter of about half a pixel and disparity quantisation (A. Handa et al., "A benchmark for RGB-D visual
-odometry, 3D reconstruction and SLAM", ICRA 2014).
+Terms and magnitudes follow the noise models published for such cameras: axial noise growing with
+the square of depth (C. V. Nguyen, S. Izadi, D. Lovell, "Modeling Kinect sensor noise for improved
+3D reconstruction and tracking", 3DIMPVT 2012), lateral jitter of about half a pixel and disparity
+quantisation (A. Handa et al., "A benchmark for RGB-D visual odometry, 3D reconstruction and SLAM",
+ICRA 2014).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Colour, depth and segmentation of a MuJoCo state, off screen.
 
-`mujoco.Renderer` draws the scene once per kind of image; here one drawing gives colour and depth, which software
-rendering needs to keep up with a camera's rate.
+`mujoco.Renderer` draws the scene once per kind of image; here one drawing gives colour and depth,
+which software rendering needs to keep up with a camera's rate.
 """
 
 from __future__ import annotations
@@ -24,13 +24,18 @@ _open_renderers: weakref.WeakSet[Renderer] = weakref.WeakSet()
 
 
 def _close_renderers() -> None:
-    """Free contexts while OpenGL still runs."""
+    """Free this thread's contexts while OpenGL still runs; other threads free their own."""
     for renderer in list(_open_renderers):
-        renderer.close()
+        if renderer.thread == threading.get_ident():
+            renderer.close()
 
 
 class Renderer:
-    """Draws one model from its cameras. Belongs to the thread that created it, as OpenGL contexts do."""
+    """Draws one model from its cameras; belongs to the thread that created it, as OpenGL does.
+
+    Attributes:
+        thread: identifier of that thread.
+    """
 
     def __init__(
         self, model: mujoco.MjModel, width: int, height: int, *, shadows: bool = False
@@ -46,7 +51,7 @@ class Renderer:
         Raises:
             BackendError: neither EGL nor OSMesa works.
         """
-        self._thread = threading.get_ident()
+        self.thread = threading.get_ident()
         self._size = (width, height)
         self._rect = mujoco.MjrRect(0, 0, width, height)
         self._gl = create_context(width, height)
@@ -59,7 +64,8 @@ class Renderer:
         self._option.sitegroup[:] = 0
         self._shadows = shadows
         self.set_model(model)
-        # Exit functions run in reverse: registered after the context exists, this one runs before OpenGL is shut down.
+        # Exit functions run in reverse: registered after the context exists, this one runs before
+        # OpenGL is shut down.
         if not _open_renderers:
             atexit.unregister(_close_renderers)
             atexit.register(_close_renderers)
@@ -68,6 +74,8 @@ class Renderer:
     def set_model(self, model: mujoco.MjModel) -> None:
         """Draw another model from now on; its meshes and textures are uploaded once."""
         self._check_thread()
+        # Another renderer's context may be current.
+        self._gl.make_current()
         if self._context is not None:
             self._context.free()
         self._model = model
@@ -87,7 +95,8 @@ class Renderer:
         """Draw colour and depth in one pass.
 
         Returns:
-            (H, W, 3) uint8 RGB and (H, W) float32 metres along the optical axis, NaN where nothing was hit.
+            (H, W, 3) uint8 RGB and (H, W) float32 metres along the optical axis, NaN where nothing
+            was hit.
         """
         self._draw(data, camera)
         width, height = self._size
@@ -119,6 +128,7 @@ class Renderer:
     def close(self) -> None:
         """Free the context; the renderer cannot be used afterwards."""
         if self._context is not None:
+            self._gl.make_current()
             self._context.free()
             self._context = None
             self._gl.free()
@@ -143,14 +153,14 @@ class Renderer:
         mujoco.mjr_render(self._rect, self._scene, self._context)
 
     def _metric_depth(self, buffer: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn the reversed depth buffer (1 near, 0 far) into metres: the inverse of the projection matrix."""
+        """Turn the reversed depth buffer (1 near, 0 far) into metres: the projection's inverse."""
         near = np.float32(self._model.vis.map.znear * self._model.stat.extent)
         far = np.float32(self._model.vis.map.zfar * self._model.stat.extent)
         depth = near * far / (near + buffer * (far - near))
         return np.where(buffer > 0.0, depth, np.float32(np.nan)).astype(np.float32)
 
     def _check_thread(self) -> None:
-        if threading.get_ident() != self._thread:
+        if threading.get_ident() != self.thread:
             raise BackendError(
                 'a renderer was used outside the thread that created it; give each thread its own'
             )

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hollow things from convex parts: a wall is a ring of boxes, so that other objects can really lie inside."""
+"""Hollow things from convex parts: a wall is a ring of boxes, so that others can lie inside."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +28,8 @@ def wall_ring(
         segments: number of boxes.
 
     Returns:
-        Hidden parts. The inner faces form a regular polygon around the cone: neighbours overlap only behind
-        each other's inner face, so nothing sticks out inside.
+        Hidden parts. The inner faces form a regular polygon around the cone: neighbours overlap
+        only behind each other's inner face, so nothing sticks out inside.
     """
     (r0, z0), (r1, z1) = low, high
     slant = float(np.hypot(r1 - r0, z1 - z0))
@@ -65,7 +67,7 @@ def vessel(
     """
     disc = max(base_radius, inner[0][0])
     parts = [Part('cylinder', (disc, floor / 2), (0.0, 0.0, floor / 2), visible=False)]
-    for low, high in zip(inner[:-1], inner[1:]):
+    for low, high in pairwise(inner):
         parts.extend(wall_ring(low, high, thickness, segments))
     outside = _offset_profile(inner, thickness)
     profile = [(0.0, 0.0), (disc, 0.0), (disc, min(floor, outside[0][1] + floor))]
@@ -93,7 +95,7 @@ def handle(radius: float, height: float, reach: float, tube: float, segments: in
             height + 1.05 * reach * np.sin(angles),
         ]
     )
-    parts = [_rod(a, b, tube) for a, b in zip(path[:-1], path[1:])]
+    parts = [_rod(a, b, tube) for a, b in pairwise(path)]
     smooth = np.linspace(-np.pi / 2, np.pi / 2, 25)
     curve = np.column_stack(
         [
@@ -118,9 +120,14 @@ def tray(length: float, width: float, height: float, wall: float) -> tuple[Part,
 
 
 def turned_solid(outline: Profile, shade: float = 1.0) -> Shape:
-    """Build a solid of revolution: one cylinder per step of `outline`, (radius, height) pairs from the ground up."""
+    """Build a solid of revolution, one cylinder per step.
+
+    Args:
+        outline: (radius, height) pairs from the ground up [m].
+        shade: of the drawn surface.
+    """
     parts = []
-    for (r0, z0), (r1, z1) in zip(outline[:-1], outline[1:]):
+    for (r0, z0), (r1, z1) in pairwise(outline):
         if z1 - z0 > 1e-6:
             parts.append(
                 Part(

@@ -16,7 +16,8 @@ class Part:
     """One convex primitive of an object, in the object's frame.
 
     Attributes:
-        kind: 'box' (half extents), 'cylinder' or 'capsule' (radius, half length), 'sphere' (radius).
+        kind: 'box' (half extents), 'cylinder' or 'capsule' (radius, half length), 'sphere'
+            (radius).
         size: as `kind` says [m].
         position: of the centre [m].
         rotation: (3, 3) matrix; None is the identity.
@@ -49,8 +50,8 @@ class MeshPart:
 class ObjectSpec:
     """One kind of object.
 
-    Its frame has z up through the middle of its footprint and the origin on the surface it rests on, so that an
-    object stands on the table where its origin has z = 0.
+    Its frame has z up through the middle of its footprint and the origin on the surface it rests
+    on, so that an object stands on the table where its origin has z = 0.
 
     Attributes:
         name: unique, '<colour>_<noun>'.
@@ -67,7 +68,8 @@ class ObjectSpec:
         graspable: fits between the fingers in at least one direction.
         container: other objects can lie in it.
         support: other objects can lie on it.
-        inner_radius: of the opening or the flat top that receives others, 0 if it receives none [m].
+        inner_radius: of the opening or the flat top that receives others, 0 if it receives none
+            [m].
         floor: height of the inner bottom above the origin [m].
     """
 

@@ -13,8 +13,9 @@ def turn_profile(profile: ArrayLike, segments: int = 48) -> Mesh:
     """Revolve a profile about z, as on a lathe.
 
     Args:
-        profile: (P, 2) pairs (radius, height) from the axis at the bottom, along the outside, to the axis on top or, for a
-            hollow shape, to the axis at the inner bottom. Both ends lie on the axis.
+        profile: (P, 2) pairs (radius, height) from the axis at the bottom, along the outside, to
+            the axis on top or, for a hollow shape, to the axis at the inner bottom. Both ends lie
+            on the axis.
         segments: around the axis.
 
     Returns:

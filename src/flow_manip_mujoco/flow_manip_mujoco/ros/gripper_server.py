@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`GripperCommand` as ros2_control's gripper controller serves it.
 
-As there, `position` is the position of the commanded joint: the travel of one finger, half the opening.
+As there, `position` is the position of the commanded joint: the travel of one finger, half the
+opening.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class GripperServer:
             node: owner.
             name: of the action.
             runner: of the cell.
-            allow_stalling: fingers that are stopped by an object have succeeded; else the goal is aborted.
+            allow_stalling: fingers that are stopped by an object have succeeded; else the goal is
+                aborted.
         """
         self._node, self._runner, self._allow_stalling = node, runner, allow_stalling
         self._travel = runner.cell.context.robot.gripper.max_width / 2

@@ -28,7 +28,8 @@ from flow_manip_ros.conversions import (
 )
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
-# Optical axes (x right, y down, z forward) in the camera's body axes (x forward, y left, z up), REP-103.
+# Optical axes (x right, y down, z forward) in the camera's body axes (x forward, y left, z up),
+# REP-103.
 T_LINK_OPTICAL = make_transform(rotation=np.array([[0, 0, 1.0], [-1.0, 0, 0], [0, -1.0, 0]]))
 
 # Links that move, and what they hang on (franka_description).

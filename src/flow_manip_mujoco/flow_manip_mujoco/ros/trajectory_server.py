@@ -171,7 +171,8 @@ def spline_from_msg(message: JointTrajectory) -> SplineTrajectory:
     Velocities and accelerations are used if every point has them.
 
     Raises:
-        BadTrajectoryError: joints, sizes or times are wrong, a value is not finite, or it does not end at rest.
+        BadTrajectoryError: joints, sizes or times are wrong, a value is not finite, or it does not
+            end at rest.
     """
     if sorted(message.joint_names) != sorted(ARM_JOINTS):
         raise BadTrajectoryError(
@@ -203,10 +204,13 @@ def spline_from_msg(message: JointTrajectory) -> SplineTrajectory:
 def tolerances_from_goal(
     goal: FollowJointTrajectory.Goal, defaults: ToleranceConfig
 ) -> Tolerances:
-    """Read a goal's tolerances: 0 keeps the default, negative lifts the bound. Accelerations are not measured.
+    """Read a goal's tolerances: 0 keeps the default, negative lifts the bound.
+
+    Those of accelerations are passed over: nothing measures them.
 
     Raises:
-        BadTrajectoryError: it names a joint that the arm lacks, or bounds joints of several degrees of freedom.
+        BadTrajectoryError: it names a joint that the arm lacks, or bounds joints of several
+            degrees of freedom.
     """
     if goal.component_path_tolerance or goal.component_goal_tolerance:
         raise BadTrajectoryError('the arm has no joints of several degrees of freedom')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Relations between objects as the simulator knows them: contacts and poses, never the pipeline's own opinion."""
+"""Relations between objects as the simulator knows them, from contacts and poses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TABLE = 'table'
 
 
 def touching(cell: SimulatedCell, name: str) -> set[str]:
-    """Return what presses on an object now: names of objects, 'table', 'floor', or links of the robot."""
+    """Return what presses on an object now: objects, 'table', 'floor', links of the robot."""
     model, state = cell.model, cell.forward()
     body = model.body(name).id
     found = set()
@@ -45,9 +45,10 @@ def is_at_rest(cell: SimulatedCell, name: str) -> bool:
 
 
 def is_on(cell: SimulatedCell, name: str, support: str) -> bool:
-    """Say whether an object rests on another (or on 'table'), let go of, above it, within its outline.
+    """Say whether an object rests on another (or on 'table'), let go of.
 
-    On means: the support carries it directly, its middle is within the support's footprint and above its floor.
+    On means: the support carries it directly, its middle is within the support's footprint and
+    above its floor.
     """
     if not _is_left_alone(cell, name) or support not in touching(cell, name):
         return False
@@ -58,9 +59,10 @@ def is_on(cell: SimulatedCell, name: str, support: str) -> bool:
 
 
 def is_in(cell: SimulatedCell, name: str, container: str) -> bool:
-    """Say whether an object lies in a container, let go of: its middle over the opening's inside, nothing but it below.
+    """Say whether an object lies in a container, let go of and at rest.
 
-    The object may lean on the container's wall or on things that lie in it, not on the table outside.
+    The object may lean on the container's wall or on things that lie in it, not on the table
+    outside.
 
     Raises:
         InvalidInputError: `container` holds nothing by its shape.
@@ -82,7 +84,14 @@ def is_in(cell: SimulatedCell, name: str, container: str) -> bool:
 def is_next_to(
     cell: SimulatedCell, name: str, reference: str, *, gap: tuple[float, float] = (0.0, 0.12)
 ) -> bool:
-    """Say whether an object stands on the table beside another, at a distance between outlines within `gap` [m]."""
+    """Say whether an object stands on the table beside another.
+
+    Args:
+        cell: the cell.
+        name: of the object.
+        reference: name of the other.
+        gap: least and largest distance between their outlines [m].
+    """
     if not is_on(cell, name, _TABLE):
         return False
     a, b = cell.object_pose(name)[:2, 3], cell.object_pose(reference)[:2, 3]
@@ -93,7 +102,7 @@ def is_next_to(
 
 
 def is_lifted(cell: SimulatedCell, name: str, height: float = 0.05) -> bool:
-    """Say whether the robot holds an object with its lowest point at least `height` [m] above the table."""
+    """Say whether the robot holds an object, all of it at least `height` [m] above the table."""
     contacts = touching(cell, name)
     held = any(other.startswith('panda_') for other in contacts)
     return held and _lowest_point(cell, name) - cell.context.rig.support_height >= height
@@ -141,7 +150,8 @@ def _lowest_point(cell: SimulatedCell, name: str) -> float:
     lowest = np.inf
     for geom in range(model.ngeom):
         if model.geom_bodyid[geom] == body and model.geom_contype[geom]:
-            # The box that MuJoCo keeps around each geom, in the geom's frame: centre and half extents.
+            # The box that MuJoCo keeps around each geom, in the geom's frame: centre and half
+            # extents.
             centre, half = model.geom_aabb[geom, :3], model.geom_aabb[geom, 3:]
             rotation = state.geom_xmat[geom].reshape(3, 3)
             reach = np.abs(rotation[2]) @ half

@@ -44,15 +44,15 @@ class Trial:
 
     def success(self, cell: SimulatedCell) -> bool:
         """Let the cell settle for a second, then read from its state whether the task is done."""
-        cell.step(int(round(_SETTLE_TIME / cell.timestep)))
+        cell.step(round(_SETTLE_TIME / cell.timestep))
         return self._predicate(cell, self.object, self.target)
 
 
 def make_put_trial(seed: int) -> Trial:
     """Draw "put the <colour> <shape> on/in the <target>" with three to five distractors.
 
-    Distractors never share both words with the object or the target, but in half of the trials one shares the object's
-    shape or colour, so that both words are needed.
+    Distractors never share both words with the object or the target, but in half of the trials one
+    shares the object's shape or colour, so that both words are needed.
     """
     rng = np.random.default_rng([seed, 0x7075])
     specs = [CATALOGUE[name] for name in sorted(CATALOGUE)]
