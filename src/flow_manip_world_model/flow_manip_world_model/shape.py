@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
@@ -24,13 +25,16 @@ from flow_manip_world_model.points import farthest_points, object_points
 from flow_manip_world_model.scene import Scene
 
 SEARCH_POINTS = 160
-SEARCH_STEP = 0.002  # [m]
+SEARCH_STEP = 0.0015  # [m]
 SEARCH_STEPS_ACROSS = (-0.2, -0.1, 0.0, 0.1, 0.2)  # of the width
 TOLERANCE = 0.005  # [m] of depth, noise
+BORDER = 1.0  # [px] of a mask's edge are uncertain
+FITS = 0.003  # [m] of contradiction; a turned point with more is dropped
 WORST = 0.03  # [m] one point counts at most this much
 MAX_CONTRADICTION = 0.006  # [m] mean; above this the object has no such symmetry
-PLATEAU = 0.0002  # [m] axes within this of the best are as good
+PLATEAU = 0.0004  # [m] axes within this of the best are as good
 RING = 0.02  # [m] around an object, where it shows what it stands on
+NOISE = 0.004  # [m] of heights in the ring
 MAX_POINTS = 3000
 
 
@@ -102,12 +106,13 @@ def estimate_shape(
     """
     visible = object_points(scene.points, mask, erosion=erosion, minimum=minimum)
     visible = visible[:: -(-len(visible) // MAX_POINTS)]
-    center, contradiction = find_axis(scene, mask, visible)
+    beside = pixels_beside(mask)
+    center, contradiction = find_axis(scene, beside, visible)
     symmetric = contradiction <= MAX_CONTRADICTION
     points = visible
     if symmetric:
         turned = half_turn(visible, center)
-        fits = contradictions(scene, mask, turned) <= TOLERANCE
+        fits = contradictions(scene, beside, turned) <= FITS
         points = np.concatenate([visible, turned[fits]])
     hull = convex_outline(points[:, :2])
     if not symmetric:
@@ -132,24 +137,36 @@ def half_turn(points: NDArray[np.float64], center: NDArray[np.float64]) -> NDArr
     return turned
 
 
-def contradictions(scene: Scene, mask: Mask, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return for (..., 3) points how far the camera sees past where they should be [m].
+def pixels_beside(mask: Mask) -> NDArray[np.float32]:
+    """Return the (H, W) distance of every pixel to the mask [px], 0 on it and on its border."""
+    outside = (~mask.pixels).astype(np.uint8)
+    return np.maximum(cv2.distanceTransform(outside, cv2.DIST_L2, 3) - BORDER, 0.0)
 
-    0 where a point may be there: it is hidden, or outside the image. Between 5 mm (noise) and 30
-    mm counts fully.
+
+def contradictions(
+    scene: Scene, beside: NDArray[np.float32], points: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return for (..., 3) points by how much the image speaks against them [m].
+
+    On the object that is how far the camera sees past the point; beside it, where no nearer thing
+    hides the point, how far it lies from the object across the sight-line. 0 where it is hidden or
+    outside the image; noise of 5 mm of depth is let pass, and 30 mm is the most.
+
+    Args:
+        scene: whose depth speaks.
+        beside: `pixels_beside` of the object.
+        points: where the object might be.
     """
     own, seen, pixels = scene.depth_at(points)
-    on_object = mask.pixels[pixels[..., 1], pixels[..., 0]]
     past = seen - own
-    # Beside the object a flat thing lies hardly in front of the table: there, not being hidden is
-    # enough.
-    least = np.where(on_object | (past < -TOLERANCE), 0.0, TOLERANCE + 0.003)
-    wrong = np.maximum(np.where(past > TOLERANCE, past, 0.0), least)
-    return np.where(np.isnan(seen), 0.0, np.minimum(wrong, WORST))
+    across = beside[pixels[..., 1], pixels[..., 0]] * own / scene.observation.camera.fx
+    wrong = np.where(across > 0.0, across, past)
+    passes = np.where(across > 0.0, past < -TOLERANCE, past < TOLERANCE)
+    return np.where(passes | np.isnan(seen), 0.0, np.minimum(wrong, WORST))
 
 
 def find_axis(
-    scene: Scene, mask: Mask, visible: NDArray[np.float64]
+    scene: Scene, beside: NDArray[np.float32], visible: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
     """Search the vertical axis about which a half turn contradicts the image least.
 
@@ -172,11 +189,16 @@ def find_axis(
     options = np.stack(np.meshgrid(steps_along, steps_across, indexing='ij'), axis=-1)
     centers = options.reshape(-1, 2) @ basis.T
     turned = half_turn(np.broadcast_to(chosen, (len(centers), *chosen.shape)), centers[:, None])
-    cost = contradictions(scene, mask, turned).mean(axis=1)
-    # Prefer the middle of the width among equals: what is seen of it is symmetric for most things.
+    cost = contradictions(scene, beside, turned).mean(axis=1)
+    # Prefer the middle of the width among equals: most things are seen in their full width.
     cost += 0.001 * np.abs(options.reshape(-1, 2)[:, 1] - middle) / max(width, SEARCH_STEP)
     best = cost.min()
-    return centers[cost <= best + PLATEAU].mean(axis=0), float(best)
+    good = cost <= best + PLATEAU
+    # Towards the camera the tolerance lets the axis slide freely, away from it the outline stops it
+    # sharply: the true axis is in the far half of what is equally good.
+    along = options.reshape(-1, 2)[:, 0]
+    good &= along >= np.median(along[good])
+    return centers[good].mean(axis=0), float(best)
 
 
 def convex_outline(xy: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -220,4 +242,6 @@ def find_underside(
     heights = heights[heights < lowest + 0.01]
     support = float(scene.support.height_at(outline.mean(axis=0)))
     resting = float(np.percentile(heights, 75.0)) if len(heights) >= 5 else support
-    return min(max(resting, support), lowest)
+    # On the support the plane knows better than the ring's noise.
+    resting = support if resting < support + NOISE else resting
+    return min(resting, lowest)
