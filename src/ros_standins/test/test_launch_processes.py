@@ -398,3 +398,36 @@ def test_a_signal_to_the_launch_ends_it_with_its_children(number, how):
     assert f'exit code -{int(signal.SIGINT)}' in rest
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
+
+
+ENDLESS = """
+from launch import LaunchDescription, LaunchService
+from launch.actions import ExecuteProcess, LogInfo, OpaqueFunction, RegisterEventHandler
+from launch.event_handlers import OnExecutionComplete
+again = OpaqueFunction(function=lambda context: None)
+child = ExecuteProcess(cmd=['sh', '-c', 'echo $$; exec sleep 60'], output='screen')
+service = LaunchService()
+handler = OnExecutionComplete(on_completion=lambda event, context: again)
+service.include_launch_description(
+    LaunchDescription([child, RegisterEventHandler(handler), LogInfo(msg='go')])
+)
+raise SystemExit(service.run())
+"""
+
+
+def test_a_second_signal_ends_even_a_launch_that_never_runs_out_of_events():
+    process = subprocess.Popen(
+        [sys.executable, '-u', '-c', ENDLESS], stdout=subprocess.PIPE, text=True
+    )
+    child, shutting_down = None, False
+    for line in process.stdout:
+        if line.startswith('[sh-1] '):
+            child = int(line.split()[1])
+            process.send_signal(signal.SIGTERM)
+        if 'received SIGTERM, shutting down' in line:
+            shutting_down = True
+            process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 1
+    assert shutting_down
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)

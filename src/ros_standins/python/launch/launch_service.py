@@ -14,6 +14,7 @@ from typing import Any, Optional
 import warnings
 
 from . import logging as launch_logging
+from .actions import ExecuteLocal
 from .event import Event
 from .event_handlers import OnIncludeLaunchDescription, OnShutdown
 from .events import IncludeLaunchDescription, Shutdown
@@ -61,6 +62,7 @@ class LaunchService:
         self.__shutting_down = False
         self.__return_code = 0
         self.__signals_received: set[signal.Signals] = set()
+        self.__must_end_now = False
 
     @property
     def context(self) -> LaunchContext:
@@ -120,6 +122,9 @@ class LaunchService:
         with self.__running():
             launch_logging.log_launch_config(logger=self.__logger)
             while True:
+                if self.__must_end_now:
+                    self.__kill_all()
+                    return 1
                 try:
                     if await self.__step(shutdown_when_idle):
                         return self.__return_code
@@ -168,6 +173,7 @@ class LaunchService:
         self.__task = asyncio.current_task()
         self.__return_code = 0
         self.__signals_received.clear()
+        self.__must_end_now = False
         self.__context._set_is_shutdown(self.__shutting_down)
         self.__context._set_asyncio_loop(loop)
         loop.set_exception_handler(self.__on_loop_exception)
@@ -202,12 +208,21 @@ class LaunchService:
 
     def __on_sigterm(self, signum: signal.Signals) -> None:
         if signum in self.__signals_received:
-            self.__logger.warning(f'received {signum.name} again, ignoring...')
+            self.__logger.error(f'received {signum.name} again, killing all processes...')
+            self.__must_end_now = True
+            self.emit_event(Event())
             return
         self.__signals_received.add(signum)
         self.__logger.error(f'received {signum.name}, shutting down...')
         self.__return_code = 1
         self._shutdown(reason=signum.name, due_to_sigint=False)
+
+    def __kill_all(self) -> None:
+        """Kills what runs: handlers that emit events for ever leave no other way out."""
+        for entity, _ in self._entity_future_pairs:
+            if isinstance(entity, ExecuteLocal) and entity._subprocess_transport is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    entity._subprocess_transport.kill()
 
     def __on_error(self, error: Exception) -> None:
         self.__logger.debug(traceback.format_exc())
