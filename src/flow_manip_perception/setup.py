@@ -17,5 +17,10 @@ setup(
     maintainer_email='flow-manip@example.org',
     description='Finding objects in images by words',
     license='Apache-2.0',
+    entry_points={
+        'console_scripts': [
+            'segmentation_node = flow_manip_perception.ros.segmentation_node:main',
+        ]
+    },
     extras_require={'test': ['pytest']},
 )

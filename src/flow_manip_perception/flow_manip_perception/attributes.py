@@ -33,6 +33,7 @@ class ObjectAttributes:
         neck: width near the top over width of the lower half.
         taper: width of the upper half over that of the lower quarter; above 1 it opens upwards.
         ball: root mean square distance from the best sphere over its radius.
+        ball_radius: of that sphere [m].
         handle: how far something sticks out beyond the round body, relative to its radius.
         fill: pixels over the area of their hull in the image: low for wires and open tools.
         colors: scores by name.
@@ -54,6 +55,7 @@ class ObjectAttributes:
     neck: float
     taper: float
     ball: float
+    ball_radius: float
     handle: float
     fill: float
     colors: dict[str, float]
@@ -79,7 +81,7 @@ def measure(view: View, mask: NDArray[np.bool_]) -> ObjectAttributes | None:
     points, heights = _without_flyers(points, heights)
     low, high = np.percentile(heights, [1.5, 98.5])
     # Whatever stands on the support reaches down to it, seen or not.
-    bottom = 0.0 if low < 0.015 else float(low)
+    bottom = 0.0 if low < max(0.015, 0.45 * high) else float(low)
     height = max(float(high) - bottom, 1e-3)
     flat = points[:, :2].astype(np.float32)
     hull = cv2.convexHull(flat)
@@ -87,7 +89,8 @@ def measure(view: View, mask: NDArray[np.bool_]) -> ObjectAttributes | None:
     length, width = max(max(sides), 1e-3), max(min(sides), 1e-3)
     middle = np.append((flat.min(axis=0) + flat.max(axis=0)) / 2, points[:, 2].mean())
     rim_center, rim_radius = _rim(flat, heights, float(high), height)
-    radius = np.linalg.norm(flat - rim_center, axis=1) / rim_radius
+    offset = (flat - rim_center) / rim_radius
+    radius = np.linalg.norm(offset, axis=1)
     up = (heights - bottom) / height
     pixels = _solid_pixels(view.color, mask)
     return ObjectAttributes(
@@ -101,11 +104,11 @@ def measure(view: View, mask: NDArray[np.bool_]) -> ObjectAttributes | None:
         height,
         bottom,
         float(cv2.contourArea(hull) / (length * width)),
-        _hollow(up, radius),
+        _hollow(up, offset, rim_radius, view.ahead, height),
         _flat_top(flat, up, hull, height),
         _width_ratio(points, up, view.right, (0.85, 1.0), (0.1, 0.5)),
         _width_ratio(points, up, view.right, (0.75, 1.0), (0.0, 0.3)),
-        _sphere_misfit(points),
+        *_fit_sphere(points),
         float(max(np.percentile(radius, 99.0) - 1.0, 0.0)),
         _fill(mask),
         color_scores(pixels),
@@ -124,23 +127,48 @@ def _without_flyers(points: NDArray, heights: NDArray) -> tuple[NDArray, NDArray
 
 
 def _rim(flat: NDArray, heights: NDArray, high: float, height: float) -> tuple[NDArray, float]:
-    """Return the middle and the radius of the points near the top, seen from above [m]."""
-    top = flat[heights > high - max(0.2 * height, 0.004)]
-    if len(top) < 8:
+    """Return the middle and the radius of the circle around the points near the top, from above [m].
+
+    Kasa's algebraic circle through the hull's corners, which lie on the circle for a disc and for a
+    ring alike; corners off it (a handle) are left out.
+    """
+    top = flat[heights > high - max(0.12 * height, 0.004)]
+    if len(top) < 12:
         top = flat
-    (x, y), radius = cv2.minEnclosingCircle(cv2.convexHull(top.astype(np.float32)))
-    spread = np.percentile(np.linalg.norm(top - (x, y), axis=1), 95)
-    return np.array([x, y]), max(float(min(radius, 1.1 * spread)), 0.004)
+    corners = cv2.convexHull(top.astype(np.float32))[:, 0].astype(np.float64)
+    center = (corners.min(axis=0) + corners.max(axis=0)) / 2
+    radius = float(np.ptp(corners, axis=0).max()) / 2
+    for _ in range(3):
+        if len(corners) < 6:
+            break
+        basis = np.column_stack([2 * corners, np.ones(len(corners))])
+        a, b, c = np.linalg.lstsq(basis, (corners**2).sum(axis=1), rcond=None)[0]
+        fitted = np.sqrt(max(c + a * a + b * b, 0.0))
+        if not 0.5 * radius < fitted < 1.5 * radius:
+            break
+        center, radius = np.array([a, b]), float(fitted)
+        residual = np.abs(np.linalg.norm(corners - center, axis=1) - radius)
+        corners = corners[residual < max(2.5 * np.median(residual), 0.003)]
+    return center, max(radius, 0.004)
 
 
-def _hollow(up: NDArray, radius: NDArray) -> float:
-    """Return how far the surface inside the rim lies below it, relative to the height."""
+def _hollow(
+    up: NDArray, offset: NDArray, rim_radius: float, ahead: NDArray, height: float
+) -> float:
+    """Return how sure it is that the inside lies below the rim, 0..1.
+
+    Either the surface in the middle is seen to be lower, or, in what is too deep to look into, the
+    far wall is seen below the rim: the far side of anything solid is hidden by its top.
+    """
+    radius = np.linalg.norm(offset, axis=1)
     inner = up[radius < 0.6]
-    if len(inner) < 8:
-        inner = up[radius < 0.85]
-    if len(inner) < 8:
-        return 0.0
-    return float(np.clip(1.0 - np.percentile(inner, 70), 0.0, 1.0))
+    seen = float(1.0 - np.percentile(inner, 70)) if len(inner) >= 15 else 0.0
+    top = up > 1.0 - max(0.2, 0.006 / height)
+    cells = np.unique(np.floor(offset[top & (radius < 0.7)] * rim_radius / 0.005), axis=0)
+    lid = min(len(cells) * 0.005**2 / (np.pi * (0.7 * rim_radius) ** 2), 1.0)
+    far = (radius > 0.4) & (radius < 1.02) & (offset @ ahead[:2] > 0.4 * radius)
+    share = float((up[far] < 0.85).mean()) if far.sum() >= 12 else 0.0
+    return float(np.clip(max(seen, min(1.0 - lid, 2.5 * share)), 0.0, 1.0))
 
 
 def _flat_top(flat: NDArray, up: NDArray, hull: NDArray, height: float) -> float:
@@ -170,8 +198,8 @@ def _width_ratio(
     return float(widths[0] / max(widths[1], 1e-4))
 
 
-def _sphere_misfit(points: NDArray) -> float:
-    """Return the residual of the least-squares sphere relative to its radius (large: no sphere)."""
+def _fit_sphere(points: NDArray) -> tuple[float, float]:
+    """Return the residual of the least-squares sphere over its radius (1: no sphere), and that [m]."""
     p = points[:: max(1, len(points) // 500)]
     shift = p.mean(axis=0)
     p = p - shift
@@ -179,12 +207,12 @@ def _sphere_misfit(points: NDArray) -> float:
     solution, _, rank, _ = np.linalg.lstsq(basis, (p**2).sum(axis=1), rcond=None)
     square = solution[3] + solution[:3] @ solution[:3]
     if rank < 4 or square <= 0:
-        return 1.0
+        return 1.0, 0.0
     radius = float(np.sqrt(square))
     if radius > 2.0 * np.ptp(p, axis=0).max():
-        return 1.0
+        return 1.0, radius
     residual = np.linalg.norm(p - solution[:3], axis=1) - radius
-    return float(min(np.sqrt((residual**2).mean()) / radius, 1.0))
+    return float(min(np.sqrt((residual**2).mean()) / radius, 1.0)), radius
 
 
 def _fill(mask: NDArray) -> float:

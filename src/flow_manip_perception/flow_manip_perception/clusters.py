@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from flow_manip_perception.foreground import View
+from flow_manip_perception.foreground import Foreground, View
 
 MAX_PAINTS = 14
 PAINT_STEP = 16.0  # of `paint_features`: nearer is one paint
@@ -46,10 +46,9 @@ class ClusterConfig:
     enclosed: float = 0.55
 
 
-def find_clusters(
-    view: View, foreground: NDArray[np.bool_], config: ClusterConfig
-) -> NDArray[np.int32]:
+def find_clusters(view: View, found: Foreground, config: ClusterConfig) -> NDArray[np.int32]:
     """Return (H, W) object numbers from 1, 0 where there is none."""
+    foreground = found.pixels
     if not foreground.any():
         return np.zeros(foreground.shape, dtype=np.int32)
     paint, centers = _group_paints(view, foreground)
@@ -58,7 +57,7 @@ def find_clusters(
     label = _join(label, _one_paint_pairs(view, label, paint, centers))
     label = _join(label, _flush_pairs(view, label, config))
     label = _join(label, _aligned_pairs(view, label))
-    return _drop_small(view, label, config)
+    return _drop_small(view, _grow(view, label, found, config), config)
 
 
 def touching(label: NDArray, view: View, reach: float) -> dict[tuple[int, int], tuple[int, int]]:
@@ -78,13 +77,14 @@ def touching(label: NDArray, view: View, reach: float) -> dict[tuple[int, int], 
         low, high = np.minimum(a[at], b[at]), np.maximum(a[at], b[at])
         with np.errstate(invalid='ignore'):
             near = np.linalg.norm(p[at] - q[at], axis=1) < reach
-        keys, inverse = np.unique(low * (1 << 16) + high, return_inverse=True)
-        total = np.bincount(inverse)
-        close = np.bincount(inverse, weights=near).astype(int)
-        for key, n, m in zip(keys, total, close):
-            pair = (int(key) >> 16, int(key) & 0xFFFF)
+        count = int(label.max()) + 1
+        key = low.astype(np.int64) * count + high
+        total = np.bincount(key)
+        close = np.bincount(key[near], minlength=len(total))
+        for found in np.flatnonzero(total):
+            pair = divmod(int(found), count)
             old = pairs.get(pair, (0, 0))
-            pairs[pair] = (old[0] + int(n), old[1] + int(m))
+            pairs[pair] = (old[0] + int(total[found]), old[1] + int(close[found]))
     return pairs
 
 
@@ -208,12 +208,25 @@ def _same_around(label: NDArray) -> NDArray[np.bool_]:
     return same
 
 
-def _spread(label: NDArray, weak: NDArray, view: View, config: ClusterConfig) -> NDArray:
+def _grow(view: View, label: NDArray, found: Foreground, config: ClusterConfig) -> NDArray:
+    """Let objects take the pixels at their edge that are unlike the support: mixed, or without depth."""
+    open_pixels = (label == 0) & view.inside & (found.contrast > 0.5)
+    near = cv2.dilate((label > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    number = int(label.max()) + 1
+    weak = np.zeros(number + 1, dtype=bool)
+    weak[number] = True
+    grown = _spread(np.where(open_pixels & near, number, label), weak, view, config, rings=2)
+    return np.where(grown == number, 0, grown)
+
+
+def _spread(
+    label: NDArray, weak: NDArray, view: View, config: ClusterConfig, rings: int = 6
+) -> NDArray:
     """Let strong regions grow into weak ones, pixel ring by pixel ring, where depth goes on."""
     out = np.where(weak[label], 0, label)
     open_pixels = (label > 0) & (out == 0)
     filled = np.nan_to_num(view.points, nan=1e6)
-    for _ in range(6):
+    for _ in range(rings):
         best = np.full(label.shape, np.inf)
         choice = np.zeros_like(label)
         for dy, dx in ((0, 1), (1, 0), (0, -1), (-1, 0)):
@@ -237,9 +250,9 @@ def _spread(label: NDArray, weak: NDArray, view: View, config: ClusterConfig) ->
 
 def _renumber(label: NDArray) -> NDArray[np.int32]:
     """Return the same regions numbered from 1 without gaps."""
-    values, inverse = np.unique(label, return_inverse=True)
-    shift = 0 if values[0] == 0 else 1
-    return (inverse.reshape(label.shape) + shift).astype(np.int32)
+    used = np.bincount(label.ravel()) > 0
+    used[0] = False
+    return (np.cumsum(used) * used)[label].astype(np.int32)
 
 
 def _join(label: NDArray, pairs: list[tuple[int, int]]) -> NDArray[np.int32]:
@@ -263,10 +276,15 @@ def _one_paint_pairs(
     hulls = {n: _footprint(view.points[label == n]) for n in range(1, int(label.max()) + 1)}
     tones = {n: _mean_paint(view.paint, label == n) for n in hulls}
     for (a, b), (shared, close) in touching(label, view, 0.015).items():
-        shaded = close > 0.6 * shared and _same_hue(tones[a], tones[b])
+        nested = _overlap(hulls[a], hulls[b])
+        shaded = (close >= max(6, 0.15 * shared) or nested > 0.6) and _same_hue(tones[a], tones[b])
+        shaded |= nested > 0.6 and _outer_wall(label, tones, a, b)
+        if shared >= 12 and close < 0.2 * shared and _vessel_halves(view, label, tones, a, b):
+            pairs.append((a, b))
+            continue
         if np.linalg.norm(tones[a] - tones[b]) > 0.75 * PAINT_STEP and not shaded:
             continue
-        if shared >= 6 and (close >= 6 or _overlap(hulls[a], hulls[b]) > 0.35):
+        if shared >= 6 and (close >= 6 or nested > 0.35):
             pairs.append((a, b))
     return pairs
 
@@ -277,6 +295,52 @@ def _same_hue(a: NDArray, b: NDArray) -> bool:
     if min(chroma_a, chroma_b) < 18.0 or min(chroma_a, chroma_b) < 0.5 * max(chroma_a, chroma_b):
         return False
     return float(a[1:] @ b[1:]) > np.cos(np.radians(14.0)) * chroma_a * chroma_b
+
+
+def _outer_wall(label: NDArray, tones: dict[int, NDArray], a: int, b: int) -> bool:
+    """Say whether one plain region is the shaded outer wall under the rim of the other.
+
+    Under a rim there is only rim above it; what stands in a bowl has the bowl below it too.
+    """
+    if max(np.hypot(*tones[a][1:]), np.hypot(*tones[b][1:])) > 14.0:
+        return False
+    if np.linalg.norm(tones[a] - tones[b]) > 1.2 * PAINT_STEP:
+        return False
+    up, down = label[:-3], label[3:]
+    a_over_b = int(((up == a) & (down == b)).sum())
+    b_over_a = int(((up == b) & (down == a)).sum())
+    return min(a_over_b, b_over_a) < 0.1 * max(a_over_b, b_over_a)
+
+
+def _vessel_halves(view: View, label: NDArray, tones: dict[int, NDArray], a: int, b: int) -> bool:
+    """Say whether two regions are the far inside and the near outside of one vessel.
+
+    Seen over its rim they border only in the image: the inside above, as wide as the outside and with
+    a rim of the same height. The near one is a shell: its top is a curved line, no face, by which a
+    vessel differs from two solid things of one paint behind each other.
+    """
+    tone = float(np.linalg.norm(tones[a] - tones[b]))
+    if tone > 1.2 * PAINT_STEP or not (tone < 0.5 * PAINT_STEP or _same_hue(tones[a], tones[b])):
+        return False
+    up, down = label[:-3], label[3:]
+    over = [int(((up == p) & (down == q)).sum()) for p, q in ((a, b), (b, a))]
+    if min(over) > 0.15 * max(over):
+        return False
+    far, near = (a, b) if over[0] > over[1] else (b, a)
+    sides, tops = [], []
+    for number in (far, near):
+        points = view.points[(label == number) & np.isfinite(view.heights)]
+        sides.append(np.percentile(points @ view.right, [2, 98]))
+        tops.append(float(np.percentile(points[:, 2], 98)))
+    shared = min(sides[0][1], sides[1][1]) - max(sides[0][0], sides[1][0])
+    if abs(tops[0] - tops[1]) > 0.012 or shared < 0.75 * max(np.ptp(sides[0]), np.ptp(sides[1])):
+        return False
+    rim = points[points[:, 2] > tops[1] - 0.008][:, :2].astype(np.float32)
+    hull = _footprint(np.column_stack([rim, np.zeros(len(rim))]))
+    if hull is None:
+        return True
+    cells = np.unique(np.floor(rim / 0.004).astype(np.int64), axis=0)
+    return len(cells) * 0.004**2 < 0.75 * cv2.contourArea(hull)
 
 
 def _mean_paint(paint: NDArray, mask: NDArray) -> NDArray:

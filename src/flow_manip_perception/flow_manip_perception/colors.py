@@ -72,8 +72,8 @@ def _memberships(
     _warm_names(member, chromatic, hue, saturation, value, lightness)
     plain = 1.0 - chromatic
     member['black'] = plain * (1.0 - _rise(lightness, 22.0, 34.0))
-    member['white'] = plain * _rise(lightness, 58.0, 74.0)
-    member['gray'] = plain * _rise(lightness, 22.0, 34.0) * (1.0 - _rise(lightness, 66.0, 84.0))
+    member['white'] = plain * _rise(lightness, 48.0, 64.0)
+    member['gray'] = plain * _rise(lightness, 22.0, 34.0) * (1.0 - _rise(lightness, 58.0, 76.0))
     return member
 
 

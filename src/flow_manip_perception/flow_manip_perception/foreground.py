@@ -18,6 +18,21 @@ MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True)
+class Foreground:
+    """What is no support.
+
+    Attributes:
+        pixels: (H, W) all of it.
+        raised: (H, W) what is clearly higher than the support.
+        contrast: (H, W) distance of the paint from the support's around it; above 1 is another paint.
+    """
+
+    pixels: NDArray[np.bool_]
+    raised: NDArray[np.bool_]
+    contrast: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class View:
     """One observation as the later steps need it.
 
@@ -101,8 +116,8 @@ def height_threshold(view: View, min_height: float) -> float:
     return max(min_height, 4.0 * view.noise)
 
 
-def find_foreground(view: View, min_height: float, min_contrast: float) -> NDArray[np.bool_]:
-    """Return (H, W) pixels over the workspace that are no support.
+def find_foreground(view: View, min_height: float, min_contrast: float) -> Foreground:
+    """Return the pixels over the workspace that are no support.
 
     Args:
         view: of the observation.
@@ -123,7 +138,8 @@ def find_foreground(view: View, min_height: float, min_contrast: float) -> NDArr
     seeded[np.unique(label[strong | raised])] = True
     seeded[0] = False
     painted = candidate & weak & seeded[label]
-    return _keep_painted(view, raised, painted, threshold)
+    pixels = _keep_painted(view, raised, painted, threshold)
+    return Foreground(pixels, raised, contrast / min_contrast)
 
 
 def paint_contrast(view: View, support: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -13,13 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow_manip_perception.clusters import touching
-from flow_manip_perception.foreground import View
+from flow_manip_perception.foreground import Foreground, View
 
 FOOT = 0.025  # lowest part of a standing object is below this [m]
 
 
-def standing_objects(view: View, label: NDArray[np.int32]) -> list[int]:
-    """Return the numbers of the clusters in `label` that stand on the support or on each other."""
+def standing_objects(view: View, label: NDArray[np.int32], foreground: Foreground) -> list[int]:
+    """Return the numbers of the clusters in `label` that stand on the support or on each other.
+
+    Pieces of the support itself (a wall of the bin, a crease of its floor) are left out too: they wear
+    its paint, and are not clearly raised or go on beyond the workspace.
+    """
     count = int(label.max())
     foot = np.full(count + 1, np.inf)
     for number in range(1, count + 1):
@@ -42,7 +46,25 @@ def standing_objects(view: View, label: NDArray[np.int32]) -> list[int]:
                 stands[a] = True
         if (before == stands).all():
             break
-    return [n for n in range(1, count + 1) if stands[n] and not _cut_open(view, label == n)]
+    return [
+        n
+        for n in range(1, count + 1)
+        if stands[n]
+        and not _cut_open(view, label == n)
+        and not _of_the_support(view, label == n, foreground)
+    ]
+
+
+def _of_the_support(view: View, mask: NDArray, foreground: Foreground) -> bool:
+    """Say whether a cluster in the support's paint is a part of the support."""
+    if np.percentile(foreground.contrast[mask], 60) > 1.0:
+        return False
+    if foreground.raised[mask].mean() < 0.3:
+        return True
+    ring = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    with np.errstate(invalid='ignore'):
+        goes_on = ring & ~view.inside & ~(view.heights < 0.01)
+    return bool(goes_on.sum() > 0.1 * ring.sum())
 
 
 def _foot_hidden(view: View, label: NDArray, number: int) -> bool:

@@ -31,7 +31,8 @@ def _slender(o: ObjectAttributes) -> float:
 
 def _boxy(o: ObjectAttributes) -> float:
     """Straight sides all round, nothing inside."""
-    return above(o.fullness, 0.72, 0.86) * below(o.hollow, 0.3, 0.6)
+    straight = above(o.fullness, 0.72, 0.86) * below(o.hollow, 0.3, 0.6)
+    return straight * (1.0 - 0.8 * _sphere(o))
 
 
 def _round(o: ObjectAttributes) -> float:
@@ -62,14 +63,11 @@ def _block(o: ObjectAttributes) -> float:
 
 
 def _sphere(o: ObjectAttributes) -> float:
-    even = above(o.width / o.length, 0.6, 0.85) * above(o.height / o.length, 0.55, 0.8)
-    return (
-        even
-        * below(o.ball, 0.06, 0.14)
-        * below(o.hollow, 0.35, 0.6)
-        * below(o.height / o.length, 1.2, 1.5)
-        * (0.2 + 0.8 * below(o.flat_top, 0.3, 0.6))
-    )
+    even = above(o.width / o.length, 0.55, 0.8)
+    # The sphere that fits must also be as large as the object is high.
+    ratio = 2.0 * o.ball_radius / o.height
+    whole = above(ratio, 0.6, 0.8) * below(ratio, 1.25, 1.5)
+    return even * whole * below(o.ball, 0.06, 0.12) * below(o.hollow, 0.5, 0.8)
 
 
 def _standing(o: ObjectAttributes) -> float:

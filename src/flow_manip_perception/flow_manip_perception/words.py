@@ -236,6 +236,6 @@ def _unknown(token: str, shown: str) -> PhraseNotUnderstoodError:
     if token.endswith('s') and singular in NOUNS:
         return PhraseNotUnderstoodError(f"'{token}' are several objects; name one: '{shown}'")
     known = [*NOUNS, *COLORS, *SIZES, *PLACES, *FORMS]
-    close = get_close_matches(token, known, n=1, cutoff=0.75)
+    close = get_close_matches(token, known, n=1, cutoff=0.6)
     hint = f"did you mean '{close[0]}'?" if close else f'known nouns: {", ".join(sorted(NOUNS))}'
     return PhraseNotUnderstoodError(f"'{token}' is not known; {hint}")

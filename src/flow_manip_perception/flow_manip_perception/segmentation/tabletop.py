@@ -107,7 +107,7 @@ class TabletopSegmenter:
         foreground = find_foreground(view, self._config.min_height, self._config.min_contrast)
         label = find_clusters(view, foreground, self._clusters)
         objects = []
-        for number in standing_objects(view, label):
+        for number in standing_objects(view, label, foreground):
             found = measure(view, _tidy(label, number))
             if found is not None:
                 objects.append(found)
