@@ -4,6 +4,7 @@
 import argparse
 import os
 from pathlib import Path
+import sys
 from typing import Any
 
 from ament_index_python import get_package_prefix, PackageNotFoundError
@@ -91,6 +92,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '-n',
         '--noninteractive',
+        # Without a terminal, ctrl-c reaches the launch alone: it has to hand it on.
+        default=not sys.stdin.isatty(),
         action='store_true',
         help='Run the launch system non-interactively, with no terminal associated',
     )
