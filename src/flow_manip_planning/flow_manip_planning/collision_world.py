@@ -26,7 +26,7 @@ COLOR = np.array([0.6, 0.6, 0.6, 1.0])
 TABLE_THICKNESS = 0.1  # [m]
 # The box starts this far below the seen plane [m]: depth noise must not block a fingertip.
 TABLE_SINK = 0.002
-STEP = 0.04  # [rad] between configurations that are checked along an edge
+STEP = 0.01  # [rad] between configurations that are checked along an edge
 
 
 class CollisionWorld:

@@ -30,7 +30,7 @@ from flow_manip_core.robot import Context
 from flow_manip_core.transforms import transform_points
 from flow_manip_planning.arm_paths import arm_paths, ArmPath, Request
 from flow_manip_planning.cancelling import Cancelled, never_cancelled, stop_if
-from flow_manip_planning.collision_world import CollisionWorld, HeldObject
+from flow_manip_planning.collision_world import CollisionWorld, HeldObject, STEP
 from flow_manip_planning.flow_planner import ignore_stage
 from flow_manip_planning.flow_planner.settings import RigidPathConfig
 from flow_manip_planning.grasp import GraspProposer
@@ -296,7 +296,7 @@ class RigidPathPlanner:
         corners = world.plan(start, goal, width, task.seed, self._config.samples)
         for deviation in (0.4, 0.15, 0.05):
             spline = corner_spline(corners, deviation)
-            checks = spline(np.linspace(0, 1, max(20, int(_length(corners) / 0.03))))
+            checks = spline(np.linspace(0, 1, max(20, int(_length(corners) / STEP))))
             if world.first_collision(checks, width) is None:
                 return self._time(spline, FREE)
         raise NoPathError('the free motion collides when its corners are rounded')

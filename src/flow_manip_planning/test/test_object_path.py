@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from flow_manip_core.errors import DegenerateFlowError
+from flow_manip_core.flow import flow_from_transforms
+from flow_manip_core.transforms import make_transform, rotation_about, transform_distance
+from flow_manip_planning.object_path import (
+    fit_object_path,
+    resample_path,
+    rests_at_end,
+    smooth_poses,
+)
+from flow_manip_planning.surroundings import fill_columns, Surroundings
+
+
+def poses_of(steps=20, turn=1.0):
+    share = np.linspace(0, 1, steps)
+    return np.array(
+        [make_transform([0.2 * s, 0, 0.1 * s], rotation_about([0, 0, 1], turn * s)) for s in share]
+    )
+
+
+def flow_of(poses, seed=0, points=None):
+    if points is None:
+        points = 0.03 * np.random.default_rng(seed).normal(size=(60, 3))
+    return flow_from_transforms(points, poses, np.arange(len(poses)) * 0.1)
+
+
+def test_the_motion_of_a_clean_flow_is_recovered():
+    path = fit_object_path(flow_of(poses_of()), smoothing=0.0)
+    np.testing.assert_allclose(path.poses, poses_of(), atol=1e-5)
+    assert path.times[0] == 0.0
+
+
+def test_smoothing_takes_noise_away_and_leaves_the_ends():
+    flow = flow_of(poses_of(60))
+    noise = 0.004 * np.random.default_rng(1).normal(size=flow.points.shape)
+    noisy = replace(flow, points=flow.points + noise.astype(np.float32))
+    rough, smooth = fit_object_path(noisy, 0.0).poses, fit_object_path(noisy, 2.0).poses
+    bend = [np.abs(np.diff(p[2:-2, :3, 3], n=2, axis=0)).mean() for p in (rough, smooth)]
+    assert bend[1] < 0.4 * bend[0]
+    np.testing.assert_array_equal(smooth[[0, -1]], rough[[0, -1]])
+
+
+def test_smoothing_does_not_bend_steady_motion():
+    np.testing.assert_allclose(smooth_poses(poses_of(30, 0.0), 2.0), poses_of(30, 0.0), atol=1e-9)
+    turned = smooth_poses(poses_of(30, 2.0), 1.0)
+    errors = np.array([transform_distance(a, b) for a, b in zip(turned, poses_of(30, 2.0))])
+    assert errors[:, 0].max() < 1e-9
+    assert errors[:, 1].max() < 2e-3
+
+
+def test_resampling_bounds_every_step_and_keeps_the_flows_own_poses():
+    path = fit_object_path(flow_of(poses_of(5, 2.0)), 0.0)
+    dense = resample_path(path, np.array([0.1, 0, 0]), 0.01, 0.05)
+    for a, b in zip(dense.poses[:-1], dense.poses[1:]):
+        metres, radians = transform_distance(a, b)
+        assert radians < 0.0501
+        assert metres < 0.0301
+    kept = np.isin(np.round(dense.times, 9), np.round(path.times, 9))
+    np.testing.assert_allclose(dense.poses[kept], path.poses, atol=1e-9)
+
+
+def test_one_step_one_line_and_soft_things_do_not_determine_rigid_motion():
+    with pytest.raises(DegenerateFlowError, match='1 step'):
+        fit_object_path(flow_of(poses_of(1)), 0.0)
+    line = np.arange(10.0)[:, None] * [0.01, 0.02, 0.0]
+    with pytest.raises(DegenerateFlowError, match='on one line'):
+        fit_object_path(flow_of(poses_of(), points=line), 0.0)
+    flow = flow_of(poses_of())
+    torn = flow.points.copy()
+    torn[-1] = np.random.default_rng(0).normal(size=torn[-1].shape)
+    with pytest.raises(DegenerateFlowError, match='step 19 of 20 the points are'):
+        fit_object_path(replace(flow, points=torn), 0.0)
+
+
+def cube(z=0.0):
+    side = np.linspace(-0.02, 0.02, 9)
+    return np.stack(np.meshgrid(0.5 + side, side, z + 0.02 + side), axis=-1).reshape(-1, 3)
+
+
+@pytest.mark.parametrize(('up', 'released'), [(0.0, True), (0.03, True), (0.06, False)])
+def test_the_object_is_released_only_near_the_table(up, released):
+    path = fit_object_path(flow_of(np.array([np.eye(4), make_transform([0.1, 0, up])])), 0.0)
+    scene = Surroundings(0.0, np.empty((0, 3)), cube(), 0.008)
+    assert rests_at_end(path, cube(), scene, 0.04) is released
+
+
+def test_the_surface_of_what_is_below_counts_as_support():
+    side = np.linspace(-0.06, 0.06, 60)
+    top = np.stack(np.meshgrid(0.6 + side, side, [0.1]), axis=-1).reshape(-1, 3)
+    scene = Surroundings(0.0, fill_columns(top, 0.0, 0.008), cube(), 0.008)
+    end = make_transform([0.1, 0, 0.11])
+    path = fit_object_path(flow_of(np.array([np.eye(4), end])), 0.0)
+    assert rests_at_end(path, cube(), scene, 0.04)
