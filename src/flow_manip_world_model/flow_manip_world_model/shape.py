@@ -194,7 +194,7 @@ def find_axis(
     cost += 0.001 * np.abs(options.reshape(-1, 2)[:, 1] - middle) / max(width, SEARCH_STEP)
     best = cost.min()
     good = cost <= best + PLATEAU
-    # Towards the camera the tolerance lets the axis slide freely, away from it the outline stops it
+    # Towards the camera the tolerance lets the axis slide, away from it the outline stops it
     # sharply: the true axis is in the far half of what is equally good.
     along = options.reshape(-1, 2)[:, 0]
     good &= along >= np.median(along[good])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import re
 from typing import Protocol
 
 from numpy.typing import NDArray
@@ -20,6 +21,17 @@ def ignore_progress(stage: str, progress: float) -> None:
 def never_cancelled() -> bool:
     """Say that nobody asked to stop."""
     return False
+
+
+def candidate_stage(number: int | str, count: int | str) -> str:
+    """Return the text by which a generator reports that it begins candidate `number`, from 1."""
+    return f'imagining candidate {number} of {count}'
+
+
+def finished_candidates(stage: str) -> int:
+    """Return how many candidates are finished at a generator's `stage`, else 0."""
+    found = re.fullmatch(candidate_stage(r'(\d+)', r'\d+'), stage)
+    return int(found[1]) - 1 if found else 0
 
 
 class FlowGenerator(Protocol):
@@ -47,7 +59,7 @@ class FlowGenerator(Protocol):
             goal_image: (H, W, 3) uint8 RGB of the wished-for end, for generators that use one.
             num_candidates: how many; 0 is the backend's default. Fewer may come back.
             seed: the same seed gives the same candidates.
-            on_progress: told a short text and 0..1.
+            on_progress: told a short text (`candidate_stage` for candidates) and 0..1.
             cancelled: polled at least every 20 ms of work.
 
         Raises:

@@ -23,7 +23,7 @@ from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.robot import Context
 from flow_manip_core.transforms import make_transform, rotation_about
 from flow_manip_world_model import placing, pushing, turning
-from flow_manip_world_model.flow import ignore_progress, never_cancelled
+from flow_manip_world_model.flow import candidate_stage, ignore_progress, never_cancelled
 from flow_manip_world_model.path import (
     carry_line,
     CarryMap,
@@ -129,7 +129,7 @@ class RuleBasedFlow:
         flows: list[ObjectFlow] = []
         failure: FlowManipError | None = None
         for number, make in enumerate(self._motions(request)):
-            report(f'imagining candidate {number + 1} of {count}', 0.5 + 0.5 * number / count)
+            report(candidate_stage(number + 1, count), 0.5 + 0.5 * number / count)
             try:
                 transforms, times = make()
             except (NoFreePlaceError, NoObjectPathError) as error:
