@@ -114,9 +114,10 @@ class SingleGoalServer:
         self._closing.set()
 
     def destroy(self) -> None:
-        """Close and give the server back."""
+        """Close and give the server back; a second time does nothing."""
         self.close()
-        self._server.destroy()
+        if self._server in list(self._node.waitables):
+            self._server.destroy()
 
     def _on_goal(self, _: Any) -> GoalResponse:
         if self._closing.is_set() or not self._busy.acquire(blocking=False):
