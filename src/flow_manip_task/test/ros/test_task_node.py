@@ -194,6 +194,8 @@ def world_model(ros):
 def test_a_stage_that_dies_is_noticed_within_a_quarter_of_a_second(cell, world_model):
     c = cell(stages=[name for name in STAGES if name != 'world_model_node'])
     stages, killed = [], []
+    watch = c.task._stage_clients._watches['world_model_node']
+    c.ros.wait_until(lambda: watch.alive, timeout=20)
     thread = threading.Thread(
         target=lambda: stages.append(
             c.client.run(PUT, on_feedback=lambda f: stages.append(f.stage))
@@ -201,8 +203,6 @@ def test_a_stage_that_dies_is_noticed_within_a_quarter_of_a_second(cell, world_m
     )
     thread.start()
     c.ros.wait_until(lambda: Stage.IMAGINING in stages)
-    watch = c.task._stage_clients._watches['world_model_node']
-    assert watch.alive
     time.sleep(0.5)
     world_model.kill()
     killed.append(time.monotonic())
