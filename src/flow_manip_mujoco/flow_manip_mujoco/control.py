@@ -169,7 +169,7 @@ class GripperController:
             max_width: largest opening [m].
             max_force: of each finger [N].
             tolerance: counts as reached [m].
-            stall_velocity: slower counts as standing [m/s].
+            stall_velocity: slower over `stall_time` counts as standing [m/s].
             stall_time: standing this long away from the target is a stall [s].
         """
         joints = [model.joint(name) for name in FINGER_JOINTS]
@@ -187,7 +187,7 @@ class GripperController:
 
     def reset(self, width: float, model: mujoco.MjModel) -> None:
         """Hold `width` with full force available."""
-        self.target = self._setpoint = width
+        self.target = self._setpoint = self._anchor = width
         self._still = 0.0
         self.status = GripperStatus(width, 0.0, 0.0, False, True)
         self._force = self._max_force
@@ -204,7 +204,7 @@ class GripperController:
         self.target = float(np.clip(width, 0.0, self._max_width))
         self._force = min(effort, self._max_force) if effort > 0 else self._max_force
         model.actuator_forcerange[self._actuator] = [-self._force, self._force]
-        self._setpoint = self.status.width
+        self._setpoint = self._anchor = self.status.width
         self._still = 0.0
 
     def hold(self, model: mujoco.MjModel) -> None:
@@ -219,8 +219,11 @@ class GripperController:
         width = float(data.qpos[self._qpos].sum())
         velocity = float(data.qvel[self._dof].sum())
         reached = abs(width - self.target) <= self._tolerance
-        moving = abs(velocity) > self._stall_velocity or reached
-        self._still = 0.0 if moving else self._still + self._timestep
+        # Standing is judged by distance: fingers that press on something hard chatter in velocity.
+        if reached or abs(width - self._anchor) > self._stall_velocity * self._stall_time:
+            self._anchor, self._still = width, 0.0
+        else:
+            self._still += self._timestep
         self.status = GripperStatus(
             width,
             velocity,

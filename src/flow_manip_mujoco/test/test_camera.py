@@ -140,26 +140,44 @@ def test_a_renderer_is_refused_in_another_thread(cell):
     assert 'give each thread its own' in caught[0]
 
 
-def test_where_no_rendering_works_the_packages_that_help_are_named(tmp_path):
+def look_in_another_process(tmp_path, prelude='', **variables):
+    """Take a picture in a fresh interpreter; return the class of its context and the log."""
     code = (
-        'import sys\n'
-        "sys.modules['mujoco.egl'] = sys.modules['mujoco.osmesa'] = None\n"
+        'import logging, sys\n'
+        'logging.basicConfig()\n'
+        f'{prelude}\n'
         'from flow_manip_core.errors import BackendError\n'
         'from flow_manip_mujoco.cell import SimulatedCell\n'
+        'cell = SimulatedCell()\n'
         'try:\n'
-        '    SimulatedCell().observe()\n'
+        '    assert cell.picture().std() > 10\n'
+        '    print(type(cell._renderer._gl).__module__)\n'
         'except BackendError as error:\n'
         '    print(error)\n'
     )
-    environment = {k: v for k, v in os.environ.items() if k != 'MUJOCO_GL'}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ('MUJOCO_GL', 'PYOPENGL_PLATFORM')
+    }
     environment['PYTHONPATH'] = os.pathsep.join(p for p in sys.path if p)
     done = subprocess.run(
         [sys.executable, '-c', code],
-        env=environment,
+        env=environment | variables,
         cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=60,
     )
+    return done.stdout, done.stderr
+
+
+def test_where_egl_has_no_driver_osmesa_steps_in_or_the_packages_are_named(tmp_path):
+    said, log = look_in_another_process(tmp_path, __EGL_VENDOR_LIBRARY_FILENAMES='/none')
+    assert 'with egl: ' in log
+    assert 'mujoco.osmesa' in said or 'libosmesa6' in said, said + log
+
+
+def test_where_no_rendering_works_the_packages_that_help_are_named(tmp_path):
+    prelude = "sys.modules['mujoco.egl'] = sys.modules['mujoco.osmesa'] = None"
+    said, log = look_in_another_process(tmp_path, prelude)
     for word in ('egl:', 'osmesa:', 'libegl1', 'libgl1-mesa-dri', 'libopengl0', 'libosmesa6'):
-        assert word in done.stdout, done.stdout + done.stderr
+        assert word in said, said + log

@@ -96,7 +96,7 @@ def test_clock_joints_frames_and_truth_tell_one_story(ros):
     for frame in ('panda_link7', 'panda_hand', 'panda_hand_tcp', 'panda_leftfinger'):
         seen = transform_from_msg(buffer.lookup_transform('world', frame, now).transform)
         metres, radians = transform_distance(seen, links[frame])
-        assert metres < 1e-4 and radians < 1e-3, frame
+        assert max(metres, 0.1 * radians) < 1e-4, frame
     assert listener is not None
 
 
