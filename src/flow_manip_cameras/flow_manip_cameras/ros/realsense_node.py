@@ -26,9 +26,10 @@ class RealsenseNode(ManagedNode):
             BackendError: librealsense is not installed.
         """
         super().__init__('realsense_node', **kwargs)
-        self._context = self.parameters.context()
+        self._workcell = self.parameters.context()
         self._cls = CAMERAS.load('realsense')
-        self._config = self.parameters.dataclass(self._cls.Config)  # type: ignore[attr-defined]
+        config = self._cls.Config  # type: ignore[attr-defined]
+        self._config = self.parameters.dataclass(config, 'realsense.')
         self._publish_pose = self.parameters.value(
             'publish_pose', True, "Send the rig's camera pose on tf_static"
         )
@@ -40,13 +41,13 @@ class RealsenseNode(ManagedNode):
 
     def open_camera(self) -> CameraSource:
         """Open the device."""
-        return self._cls(self._config, self._context)  # type: ignore[call-arg]
+        return self._cls(self._config, self._workcell)  # type: ignore[call-arg]
 
     def set_up(self) -> None:
         """Open the device, so that a missing one fails here."""
         self._camera = self.open_camera()
         self._publisher = CameraPublisher(
-            self, self._context.rig, fixed_pose=True, publish_pose=self._publish_pose
+            self, self._workcell.rig, fixed_pose=True, publish_pose=self._publish_pose
         )
 
     def start(self) -> None:

@@ -22,8 +22,10 @@ class RecordingNode(ManagedNode):
     def __init__(self, **kwargs: Any) -> None:
         """Declare the parameters; `kwargs` go to the node."""
         super().__init__('recording_node', **kwargs)
-        self._context = self.parameters.context()
-        self._config = self.parameters.dataclass(RecordingCamera.Config)
+        self._workcell = self.parameters.context()
+        path = self.parameters.value('path', '', 'Folder, bag or yaml file of the recording')
+        rate = self.parameters.value('rate', 0.0, "[Hz]; 0: the recording's")
+        self._config = RecordingCamera.Config(path=path, rate=rate)
         self._loop = self.parameters.value('loop', True, 'Begin again after the last frame')
         self.parameters.check()
         self._camera: RecordingCamera | None = None
@@ -33,9 +35,9 @@ class RecordingNode(ManagedNode):
 
     def set_up(self) -> None:
         """Open the recording."""
-        self._camera = RecordingCamera(self._config, self._context)
+        self._camera = RecordingCamera(self._config, self._workcell)
         self._publisher = CameraPublisher(
-            self, self._context.rig, fixed_pose=self._camera.fixed_pose
+            self, self._workcell.rig, fixed_pose=self._camera.fixed_pose
         )
 
     def start(self) -> None:
