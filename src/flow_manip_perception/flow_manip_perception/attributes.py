@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flow_manip_perception.colors import LIGHTNESS_WEIGHT, color_scores
+from flow_manip_perception.colors import color_scores, LIGHTNESS_WEIGHT
 from flow_manip_perception.foreground import View
 
 

@@ -320,7 +320,8 @@ def _vessel_halves(view: View, label: NDArray, tones: dict[int, NDArray], a: int
     vessel differs from two solid things of one paint behind each other.
     """
     tone = float(np.linalg.norm(tones[a] - tones[b]))
-    if tone > 1.2 * PAINT_STEP or not (tone < 0.5 * PAINT_STEP or _same_hue(tones[a], tones[b])):
+    limit = 2.0 * PAINT_STEP if _same_hue(tones[a], tones[b]) else 0.75 * PAINT_STEP
+    if tone > limit:
         return False
     up, down = label[:-3], label[3:]
     over = [int(((up == p) & (down == q)).sum()) for p, q in ((a, b), (b, a))]
@@ -333,7 +334,10 @@ def _vessel_halves(view: View, label: NDArray, tones: dict[int, NDArray], a: int
         sides.append(np.percentile(points @ view.right, [2, 98]))
         tops.append(float(np.percentile(points[:, 2], 98)))
     shared = min(sides[0][1], sides[1][1]) - max(sides[0][0], sides[1][0])
-    if abs(tops[0] - tops[1]) > 0.012 or shared < 0.75 * max(np.ptp(sides[0]), np.ptp(sides[1])):
+    # What is seen of a bowl's outside is narrower than its rim, but lies within it.
+    widths = [float(np.ptp(side)) for side in sides]
+    within = shared > 0.9 * widths[1] and widths[1] > 0.4 * widths[0]
+    if abs(tops[0] - tops[1]) > 0.012 or not (within or shared > 0.75 * max(widths)):
         return False
     rim = points[points[:, 2] > tops[1] - 0.008][:, :2].astype(np.float32)
     hull = _footprint(np.column_stack([rim, np.zeros(len(rim))]))

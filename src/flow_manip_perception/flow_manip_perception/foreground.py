@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flow_manip_core.observation import Observation
 from flow_manip_core.robot import WorkspaceConfig
 from flow_manip_perception.colors import lab_image, paint_features
-from flow_manip_perception.support_plane import SupportPlane, smooth_heights
+from flow_manip_perception.support_plane import smooth_heights, SupportPlane
 
 MAD_TO_SIGMA = 1.4826
 

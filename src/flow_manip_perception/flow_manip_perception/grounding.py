@@ -17,7 +17,7 @@ from flow_manip_core.errors import (
 from flow_manip_perception.attributes import ObjectAttributes
 from flow_manip_perception.foreground import View
 from flow_manip_perception.relations import gap, relation_score
-from flow_manip_perception.shapes import SHAPES, above, below, best_name
+from flow_manip_perception.shapes import above, below, best_name, SHAPES
 from flow_manip_perception.words import Phrase
 
 _READABLE = {'tool': 'long tool', 'tray': 'tray', 'thing': 'thing'}

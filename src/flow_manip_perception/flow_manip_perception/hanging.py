@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from flow_manip_perception.clusters import touching
 from flow_manip_perception.foreground import Foreground, View
 
-FOOT = 0.025  # lowest part of a standing object is below this [m]
+FOOT = 0.03  # what is seen of a standing object begins below this [m] ...
+FOOT_SHARE = 0.3  # ... or below this share of its height: a ball hides its foot
 
 
 def standing_objects(view: View, label: NDArray[np.int32], foreground: Foreground) -> list[int]:
@@ -25,13 +26,14 @@ def standing_objects(view: View, label: NDArray[np.int32], foreground: Foregroun
     its paint, and are not clearly raised or go on beyond the workspace.
     """
     count = int(label.max())
-    foot = np.full(count + 1, np.inf)
+    foot, limit = np.full(count + 1, np.inf), np.full(count + 1, FOOT)
     for number in range(1, count + 1):
         heights = view.heights[label == number]
         heights = heights[np.isfinite(heights)]
         if len(heights):
-            foot[number] = np.percentile(heights, 4)
-    stands = foot < FOOT
+            foot[number], top = np.percentile(heights, [4, 98])
+            limit[number] = max(FOOT, FOOT_SHARE * top)
+    stands = foot < limit
     links = [pair for pair, (_, close) in touching(label, view, 0.02).items() if close >= 6]
     for number in range(1, count + 1):
         if not stands[number] and _foot_hidden(view, label, number):

@@ -91,7 +91,7 @@ def _towards(offset: NDArray, direction: NDArray, margin: float) -> float:
     if along <= 0:
         return 0.0
     steep = along / max(np.hypot(along, across), 1e-6)
-    return above(along, 0.2 * margin, max(margin, 0.01)) * above(steep, 0.3, 0.6)
+    return above(along, 0.2 * margin, max(margin, 0.01)) * above(steep, 0.35, 0.85)
 
 
 def _between(a: ObjectAttributes, b: ObjectAttributes, c: ObjectAttributes) -> float:

@@ -93,6 +93,9 @@ def fit_support_plane(
     cost = np.minimum(residuals / tolerance, 1.0) ** 2
     best = int(cost.sum(axis=0).argmin())
     normal, offset = _refine(sample, normals[best], offsets[best], tolerance)
+    tilt = float(np.arccos(min(normal[2], 1.0)))
+    if tilt > 1.2 * max_tilt:
+        raise NoSupportError(f'the best plane leans by {np.degrees(tilt):.0f} degrees')
     inside = np.abs(sample @ normal - offset) < 2 * tolerance
     fraction = float(inside.mean())
     if fraction < min_fraction:

@@ -44,7 +44,7 @@ def test_a_lower_shelf_and_a_wall_are_no_support():
     with pytest.raises(NoSupportError, match='height'):
         fit_support_plane(table(rng, height=-0.5), 0.0)
     wall = table(rng)[:, [2, 1, 0]]
-    with pytest.raises(NoSupportError):
+    with pytest.raises(NoSupportError, match='leans by'):
         fit_support_plane(wall, 0.5, max_height_error=0.02)
 
 

@@ -66,7 +66,7 @@ def test_nearest_to_something():
         ('cubes', 'several objects'),
         ('boxes', 'several objects'),
         ('the second cube', 'several objects'),
-        ('the rde cube', "did you mean 'red'"),
+        ('the gren cube', "did you mean 'green'"),
         ('the zorgon', 'known nouns'),
         ('the shiny cube', "'shiny' is not known"),
         ('cube between the bowl', 'two things'),

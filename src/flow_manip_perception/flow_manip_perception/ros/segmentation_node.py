@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from flow_manip_msgs.msg import InstanceMask, InstanceMasks
+from flow_manip_msgs.srv import Segment
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.service import Service
 
 from flow_manip_core.errors import FlowManipError
 from flow_manip_core.observation import Observation
-from flow_manip_msgs.msg import InstanceMask, InstanceMasks
-from flow_manip_msgs.srv import Segment
 from flow_manip_perception.segmentation import Segmenter, SEGMENTERS
 from flow_manip_ros import qos
 from flow_manip_ros.conversions import make_header, msg_from_mask, observation_from_msg

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from flow_manip_core.errors import InvalidInputError
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.robot import Context
-from flow_manip_perception.attributes import ObjectAttributes, measure
+from flow_manip_perception.attributes import measure, ObjectAttributes
 from flow_manip_perception.clusters import ClusterConfig, find_clusters
-from flow_manip_perception.foreground import View, find_foreground, height_threshold, make_view
+from flow_manip_perception.foreground import find_foreground, height_threshold, make_view, View
 from flow_manip_perception.grounding import Grounder, GroundingConfig
 from flow_manip_perception.hanging import standing_objects
-from flow_manip_perception.support_plane import SupportPlane, fit_support_plane
+from flow_manip_perception.support_plane import fit_support_plane, SupportPlane
 from flow_manip_perception.words import parse_phrase
 
 

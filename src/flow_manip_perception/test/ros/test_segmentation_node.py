@@ -4,12 +4,13 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-from flow_manip_core.observation import Observation  # noqa: E402
-from flow_manip_msgs.msg import InstanceMasks  # noqa: E402
-from flow_manip_msgs.srv import Segment  # noqa: E402
-from flow_manip_perception.ros.segmentation_node import SegmentationNode  # noqa: E402
-from flow_manip_ros import qos  # noqa: E402
-from flow_manip_ros.conversions import mask_from_msg, msg_from_observation  # noqa: E402
+from flow_manip_msgs.msg import InstanceMasks
+from flow_manip_msgs.srv import Segment
+
+from flow_manip_core.observation import Observation
+from flow_manip_perception.ros.segmentation_node import SegmentationNode
+from flow_manip_ros import qos
+from flow_manip_ros.conversions import mask_from_msg, msg_from_observation
 
 pytestmark = pytest.mark.ros
 
