@@ -42,9 +42,7 @@ def settled(camera, count=3):
     return list(itertools.islice(camera.frames(), count))[-1]
 
 
-def test_colour_and_metric_depth_arrive_with_intrinsics_and_the_rigs_pose(
-    connect, context, software_camera
-):
+def test_colour_and_metric_depth_arrive_with_lens_and_pose(connect, context, software_camera):
     software = software_camera()
     software.depth[:10] = 0.0
     software.depth[50:, 100:] = 1.25
