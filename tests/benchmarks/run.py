@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs benchmarks and writes build/benchmarks/<name>.json.
+
+Every benchmark is a module beside this file with ``run() -> list[Row]``. Usage: ``run.py [name ...]``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+import json
+from pathlib import Path
+import sys
+
+FOLDER = Path(__file__).resolve().parent
+OUT = FOLDER.parents[1] / 'build' / 'benchmarks'
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks, or all."""
+    sys.path.insert(0, str(FOLDER))
+    known = sorted(p.stem for p in FOLDER.glob('*.py') if p.stem not in ('run', 'rows'))
+    for name in names:
+        if name not in known:
+            print(f"no benchmark '{name}'; known: {', '.join(known)}", file=sys.stderr)
+            return 2
+    OUT.mkdir(parents=True, exist_ok=True)
+    for name in names or known:
+        print(f'{name}:', flush=True)
+        rows = import_module(name).run()
+        path = OUT / f'{name}.json'
+        path.write_text(json.dumps(rows, indent=2) + '\n', encoding='utf-8')
+        for row in rows:
+            peer = f'  ({row["peer"]}: {row["peer_value"]:.4g}, x{row["ratio"]:.3g})' if row['peer'] else ''
+            limit = f'  limit {row["limit"]:g}' if row['limit'] is not None else ''
+            print(f'  {row["name"]:<32}{row["value"]:>10.4g} {row["unit"]:<6}{limit}{peer}')
+        print(f'written to {path.relative_to(FOLDER.parents[1])}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
