@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from flow_manip_core.camera import CameraModel
-from flow_manip_core.errors import InvalidInputError
+from flow_manip_core.errors import ConfigurationError, InvalidInputError
 from flow_manip_core.observation import Mask, Observation
-from flow_manip_core.robot import Context, load_rig, load_robot
+from flow_manip_core.robot import CameraConfig, Context, load_rig, load_robot
 from flow_manip_core.transforms import make_transform, transform_from_quaternion
 from flow_manip_mujoco.camera import add_depth_noise, DepthNoiseConfig, Renderer
 from flow_manip_mujoco.control import ArmController, ArmGains, GripperController
@@ -76,6 +76,12 @@ class _Frames:
     due: float = field(default=0.0)
 
 
+def camera_model_of(camera: CameraConfig) -> CameraModel:
+    """Return the intrinsics that MuJoCo draws a camera with."""
+    fovy = float(np.radians(camera.fovy_degrees))
+    return CameraModel.from_fov(camera.width, camera.height, fovy)
+
+
 class SimulatedCell:
     """A robot arm with a gripper at a table with objects, seen by one RGB-D camera.
 
@@ -92,13 +98,17 @@ class SimulatedCell:
 
         Raises:
             BackendError: the robot's meshes are not installed.
+            ConfigurationError: the context's robot is not the one the cell holds.
         """
         self.context = context or Context(load_robot('franka'), load_rig('tabletop'))
+        if self.context.robot.joint_names != ARM_JOINTS:
+            robot = self.context.robot
+            raise ConfigurationError(
+                f"the cell's arm has {list(ARM_JOINTS)}, robot '{robot.name}' has "
+                f'{list(robot.joint_names)}'
+            )
         self.config = config or CellConfig()
-        camera = self.context.rig.camera
-        self.camera_model = CameraModel.from_fov(
-            camera.width, camera.height, float(np.radians(camera.fovy_degrees))
-        )
+        self.camera_model = camera_model_of(self.context.rig.camera)
         self._models: OrderedDict[tuple[str, ...], mujoco.MjModel] = OrderedDict()
         self._renderer: Renderer | None = None
         self._drawn_model: mujoco.MjModel | None = None

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from flow_manip_core.errors import ConfigurationError, InvalidInputError
+from flow_manip_core.transforms import make_transform
 from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.layout import Scene
 from flow_manip_mujoco.objects import CATALOGUE
@@ -129,6 +133,54 @@ def test_an_object_that_is_not_there_is_named(cell):
     cell.reset(0, 'red_cube')
     with pytest.raises(InvalidInputError, match="no object 'blue_cube'"):
         cell.object_pose('blue_cube')
+
+
+def urdf_transforms(path):
+    """Return the fixed part of every joint of a URDF: child -> (parent, (4, 4))."""
+    fixed = {}
+    for joint in ElementTree.parse(path).getroot().iter('joint'):
+        if joint.find('parent') is None:
+            continue
+        origin = joint.find('origin')
+        values = {} if origin is None else origin.attrib
+        xyz = [float(v) for v in values.get('xyz', '0 0 0').split()]
+        rpy = [float(v) for v in values.get('rpy', '0 0 0').split()]
+        transform = make_transform(xyz, Rotation.from_euler('xyz', rpy).as_matrix())
+        parent, child = joint.find('parent').get('link'), joint.find('child').get('link')
+        axis = joint.find('axis')
+        axis = None if axis is None else [float(v) for v in axis.get('xyz').split()]
+        fixed[child] = (parent, transform, joint.get('name'), joint.get('type'), axis)
+    return fixed
+
+
+def test_the_planner_s_urdf_and_the_cell_agree_on_every_link(cell):
+    robot = cell.context.robot
+    chain = urdf_transforms(robot.folder / robot.urdf)
+    rng = np.random.default_rng(5)
+    for _ in range(3):
+        values = {}
+        for name in (*robot.joint_names, *robot.gripper.joint_names):
+            lower, upper = cell.model.joint(name).range
+            values[name] = rng.uniform(lower, upper)
+            cell.data.joint(name).qpos[0] = values[name]
+        poses = cell.link_poses()
+
+        def pose_of(link, values=values):
+            if link == robot.base_frame:
+                return np.eye(4)
+            parent, fixed, joint, kind, axis = chain[link]
+            moved = np.eye(4)
+            if kind == 'revolute':
+                moved[:3, :3] = Rotation.from_rotvec(np.array(axis) * values[joint]).as_matrix()
+            elif kind == 'prismatic':
+                moved[:3, 3] = np.array(axis) * values[joint]
+            return pose_of(parent) @ fixed @ moved
+
+        for link in (*(f'panda_link{i}' for i in range(1, 9)), 'panda_hand', 'panda_hand_tcp'):
+            np.testing.assert_allclose(pose_of(link), poses[link], atol=1e-5, err_msg=link)
+        for finger in ('panda_leftfinger', 'panda_rightfinger'):
+            expected = pose_of(finger)[:3, 3]
+            np.testing.assert_allclose(expected, poses[finger][:3, 3], atol=1e-5)
 
 
 def test_frames_come_at_the_rate_asked_for(cell):

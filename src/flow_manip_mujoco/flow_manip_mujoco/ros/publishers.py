@@ -14,8 +14,9 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from tf2_msgs.msg import TFMessage
 
+from flow_manip_core.robot import CameraConfig
 from flow_manip_core.transforms import invert_transform, make_transform
-from flow_manip_mujoco.cell import SimulatedCell
+from flow_manip_mujoco.cell import camera_model_of, SimulatedCell
 from flow_manip_mujoco.panda import ARM_JOINTS, FINGER_JOINTS
 from flow_manip_mujoco.runner import Picture
 from flow_manip_ros import qos
@@ -78,16 +79,15 @@ class FramePublisher:
         """Start publishing through `node`."""
         self._dynamic, self._static = TransformBroadcaster(node), StaticTransformBroadcaster(node)
 
-    def publish_fixed(self, cell: SimulatedCell, now: float) -> None:
-        """Tell what does not move: base, flange, hand, tool centre point, camera."""
+    def publish_fixed(self, cell: SimulatedCell, now: float, *, camera: bool) -> None:
+        """Tell what does not move: base, flange, hand, tool centre point and, if asked, camera."""
         rig, robot, poses = cell.context.rig, cell.context.robot, cell.link_poses()
-        camera = rig.camera.name
-        T_world_link = cell.T_world_camera @ invert_transform(T_LINK_OPTICAL)
-        frames = [
-            _frame(rig.frame_id, robot.base_frame, poses[robot.base_frame], now),
-            _frame(rig.frame_id, f'{camera}_link', T_world_link, now),
-            _frame(f'{camera}_link', f'{camera}_color_optical_frame', T_LINK_OPTICAL, now),
-        ]
+        frames = [_frame(rig.frame_id, robot.base_frame, poses[robot.base_frame], now)]
+        if camera:
+            link, optical = f'{rig.camera.name}_link', f'{rig.camera.name}_color_optical_frame'
+            T_world_link = cell.T_world_camera @ invert_transform(T_LINK_OPTICAL)
+            frames.append(_frame(rig.frame_id, link, T_world_link, now))
+            frames.append(_frame(link, optical, T_LINK_OPTICAL, now))
         for parent, child in (
             ('panda_link7', 'panda_link8'),
             ('panda_link8', 'panda_hand'),
@@ -110,10 +110,10 @@ class FramePublisher:
 class CameraPublisher:
     """Publishes one RGB-D camera, as far as anybody listens."""
 
-    def __init__(self, node: Node, cell: SimulatedCell) -> None:
+    def __init__(self, node: Node, camera: CameraConfig) -> None:
         """Start publishing under ``cameras/<camera>``."""
-        name = cell.context.rig.camera.name
-        self._model = cell.camera_model
+        name = camera.name
+        self._model = camera_model_of(camera)
         self._frame_id = f'{name}_color_optical_frame'
         base = f'cameras/{name}'
         self._color = node.create_publisher(Image, f'{base}/color/image_raw', qos.SENSOR)

@@ -69,31 +69,31 @@ class SimulationNode(ManagedNode):
         self._rates = parameters.dataclass(Rates, 'rates.')
         self._noise = parameters.dataclass(DepthNoiseConfig, 'noise.')
         self._tolerance = parameters.dataclass(ToleranceConfig, 'tolerance.')
+        self._publish_camera = parameters.value(
+            'publish_camera', True, 'Draw pictures; false where another node has the camera'
+        )
         parameters.check()
+        self._clock_publisher, self._joint_publisher = ClockPublisher(self), JointPublisher(self)
+        self._frame_publisher, self._truth_publisher = FramePublisher(self), TruthPublisher(self)
+        self._camera_publisher = CameraPublisher(self, self._rig_context.rig.camera)
 
     def set_up(self) -> None:
         """Build the cell and everything that speaks for it."""
         cell = SimulatedCell(self._rig_context, CellConfig(shadows=self._shadows))
         cell.reset(self._seed(), self._scene())
         self.cell, self._ticks, self._pictures = cell, 0, 0
-        self._clock_publisher, self._joint_publisher = ClockPublisher(self), JointPublisher(self)
-        self._frame_publisher, self._camera_publisher = (
-            FramePublisher(self),
-            CameraPublisher(self, cell),
-        )
-        self._truth_publisher = TruthPublisher(self)
         self.runner = CellRunner(
             cell,
             self._on_tick,
             period=1.0 / self._rates.clock,
             real_time_factor=self._factor,
         )
-        self._worker = CameraWorker(
-            cell,
-            self._camera_publisher.publish,
-            noise=self._noise if self._depth_noise else None,
-            seed=self._seed(),
-        )
+        self._worker = None
+        if self._publish_camera:
+            noise = self._noise if self._depth_noise else None
+            self._worker = CameraWorker(
+                cell, self._camera_publisher.publish, noise=noise, seed=self._seed()
+            )
         self._every = {name: self._divider(name) for name in ('frames', 'ground_truth')}
 
     def start(self) -> None:
@@ -106,7 +106,9 @@ class SimulationNode(ManagedNode):
         self._reset_service = self.create_service(
             Trigger, '~/reset', self._on_reset, callback_group=MutuallyExclusiveCallbackGroup()
         )
-        self._frame_publisher.publish_fixed(self.cell, self.runner.time)
+        self._frame_publisher.publish_fixed(
+            self.cell, self.runner.time, camera=self._publish_camera
+        )
         self.runner.start()
         names = ', '.join(spec.name for spec in self.cell.objects)
         self.get_logger().info(f'seed {self._seed()}, on the table: {names}')
@@ -123,10 +125,11 @@ class SimulationNode(ManagedNode):
 
     def tear_down(self) -> None:
         """Give the cell back."""
-        if hasattr(self, '_worker'):
-            self._worker.close()
+        if hasattr(self, 'cell'):
+            if self._worker is not None:
+                self._worker.close()
             self.cell.close()
-            del self._worker
+            del self.cell
 
     def _on_tick(self, now: float) -> None:
         """Say what is due; called in the physics thread."""
@@ -143,7 +146,7 @@ class SimulationNode(ManagedNode):
         due = int(self._ticks * self._rates.camera / self._rates.clock)
         if due > self._pictures:
             self._pictures = due
-            if self._camera_publisher.wanted:
+            if self._worker is not None and self._camera_publisher.wanted:
                 self._worker.take(self.cell, now)
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -153,7 +156,9 @@ class SimulationNode(ManagedNode):
                 self._arm.abandon()
                 self._gripper.abandon()
                 self.runner.reset(self._seed(), self._scene())
-                self._frame_publisher.publish_fixed(self.cell, self.runner.time)
+                self._frame_publisher.publish_fixed(
+                    self.cell, self.runner.time, camera=self._publish_camera
+                )
             names = ', '.join(spec.name for spec in self.cell.objects)
             response.success, response.message = True, f'on the table: {names}'
         except FlowManipError as error:

@@ -54,6 +54,8 @@ def is_on(cell: SimulatedCell, name: str, support: str) -> bool:
         return False
     if support == _TABLE:
         return True
+    if _TABLE in touching(cell, name):
+        return False
     spec, centre = object_spec(support), _centre_in(cell, name, support)
     return _within_outline(spec, centre) and bool(centre[2] > spec.floor)
 
