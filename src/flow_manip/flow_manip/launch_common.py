@@ -30,6 +30,13 @@ PARAMETER_FILES = [
     LaunchConfiguration('params_file'),
 ]
 
+# What the nodes that look through the rig's camera subscribe to, by launch argument.
+CAMERA_TOPICS = {
+    'color': ('cameras/scene/color/image_raw', 'colour image'),
+    'info': ('cameras/scene/color/camera_info', 'camera info of colour'),
+    'depth': ('cameras/scene/depth/image_rect', 'depth registered to colour'),
+}
+
 
 def arguments() -> list[DeclareLaunchArgument]:
     """Declare the arguments that every launch file takes."""
@@ -56,6 +63,14 @@ def arguments() -> list[DeclareLaunchArgument]:
         ),
         DeclareLaunchArgument(
             'recording', default_value='', description='Folder or MCAP to play (camera:=recording)'
+        ),
+        *(
+            DeclareLaunchArgument(
+                f'{stream}_topic',
+                default_value=topic,
+                description=f"The camera's {what}, e.g. of a driver that already runs",
+            )
+            for stream, (topic, what) in CAMERA_TOPICS.items()
         ),
         DeclareLaunchArgument(
             'rig',
@@ -119,6 +134,14 @@ def node(
 def rig_parameters() -> dict[str, Any]:
     """Return the parameters of a node that needs to know robot and rig."""
     return {'robot': LaunchConfiguration('robot'), 'rig': LaunchConfiguration('rig')}
+
+
+def camera_remappings() -> list[tuple[str, LaunchConfiguration]]:
+    """Return the remappings of a node that subscribes to the rig's camera."""
+    return [
+        (topic, LaunchConfiguration(f'{stream}_topic'))
+        for stream, (topic, _) in CAMERA_TOPICS.items()
+    ]
 
 
 def lifecycle_parameters() -> dict[str, Any]:
