@@ -66,7 +66,9 @@ class Parameters:
         Raises:
             ConfigurationError: an unknown key, a missing one, a wrong type.
         """
-        values = _nested(self._given, prefix)
+        # What stands at the top level under another name has been declared before.
+        free = {key: value for key, value in self._given.items() if key not in self._known}
+        values = _nested(free, prefix)
         config = from_mapping(cls, values, where=prefix.rstrip('.') or cls.__name__)
         self._declare_fields(config, prefix)
         return config

@@ -76,3 +76,10 @@ def test_blocks_of_backends_that_were_not_chosen_may_stay(make, monkeypatch):
     backend = node.parameters.backend(registry, 'plain', None)
     node.parameters.check()
     assert backend.config.ratio == 0.25
+
+
+def test_a_dataclass_at_the_top_level_leaves_declared_parameters_alone(make):
+    node = make(rig='tabletop', ratio=0.75)
+    node.parameters.value('rig', 'other', 'A file')
+    assert node.parameters.dataclass(Config) == Config(ratio=0.75)
+    node.parameters.check()
