@@ -32,7 +32,11 @@ FLYING = 0.02  # [m] to both neighbours: a point between an edge and its backgro
 TOP_SHARE = 0.9  # of a cell's points below its height: outliers do not make obstacles
 SUPPORT_BAND = 0.04  # [m] how far the rig's support height may be off
 SUPPORT_MIN_POINTS = 300
-SUPPORT_MAX_SLOPE = 0.06  # 3.4 degrees; more is an object, not the support
+SUPPORT_MAX_SLOPE = 0.14  # 8 degrees; more is an object's side, not the support
+SUPPORT_TOLERANCE = 0.005  # [m] from the plane
+SUPPORT_TRIALS = 200
+SUPPORT_SAMPLE = 1500  # points that vote
+SUPPORT_MIN_AREA = 0.002  # [m^2] twice the triangle that fixes a plane
 CARVE_STEP = 0.01  # [m]
 CARVE_HEIGHT = 0.35  # [m] above the support; taller things are seen by their points
 CARVE_TOLERANCE = 0.01  # [m] of depth
@@ -55,8 +59,8 @@ class SupportPlane:
 def fit_support(points: NDArray[np.float64], rough_height: float) -> SupportPlane:
     """Find the support near its rough height.
 
-    The most frequent height is taken, then a plane is fitted to what is within 8 mm of it, twice
-    more to what is within 5 mm of the plane.
+    The nearly horizontal plane with the most points within 5 mm, of 200 through three points each
+    (RANSAC, Fischler and Bolles, 1981), then least squares through the points near it, twice.
 
     Args:
         points: (N, 3) world points of the workspace.
@@ -70,22 +74,33 @@ def fit_support(points: NDArray[np.float64], rough_height: float) -> SupportPlan
     if len(near) < SUPPORT_MIN_POINTS:
         logger.warning('%d points near the support: its height is taken from the rig', len(near))
         return SupportPlane(rough_height)
-    counts, edges = np.histogram(near[:, 2], bins=40)
-    mode = int(np.convolve(counts, [1, 2, 1], mode='same').argmax())
-    flat = SupportPlane(float(edges[mode : mode + 2].mean()))
-    plane = flat
-    for tolerance in (0.008, 0.005, 0.005):
-        close = near[np.abs(near[:, 2] - plane.height_at(near[:, :2])) < tolerance]
-        if len(close) < SUPPORT_MIN_POINTS:
-            return flat
+    best = _most_agreed(near)
+    for _ in range(2):
+        close = near[np.abs(near @ [-best[1], -best[2], 1.0] - best[0]) < SUPPORT_TOLERANCE]
         center = close[:, :2].mean(axis=0)
         design = np.column_stack([np.ones(len(close)), close[:, :2] - center])
         height, *slope = np.linalg.lstsq(design, close[:, 2], rcond=None)[0]
-        plane = SupportPlane(float(height - center @ slope), (float(slope[0]), float(slope[1])))
-    if np.hypot(*plane.slope) > SUPPORT_MAX_SLOPE:
-        logger.warning('support slopes by %.3f: taken as level', np.hypot(*plane.slope))
-        return flat
-    return plane
+        best = np.array([height - center @ slope, *slope])
+    return SupportPlane(float(best[0]), (float(best[1]), float(best[2])))
+
+
+def _most_agreed(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (height, slope x, slope y) of the plane that most of (N, 3) points lie on.
+
+    The level planes at the points' heights compete too, so that something always does.
+    """
+    rng = np.random.default_rng(0)
+    fewer = points[:: -(-len(points) // SUPPORT_SAMPLE)]
+    corners = fewer[rng.integers(0, len(fewer), size=(SUPPORT_TRIALS, 3))]
+    design = np.concatenate([np.ones((SUPPORT_TRIALS, 3, 1)), corners[..., :2]], axis=-1)
+    wide = np.abs(np.linalg.det(design)) > SUPPORT_MIN_AREA
+    planes = np.linalg.solve(design[wide], corners[wide][..., 2:])[..., 0]
+    planes = planes[np.hypot(planes[:, 1], planes[:, 2]) < SUPPORT_MAX_SLOPE]
+    level = np.zeros((20, 3))
+    level[:, 0] = np.percentile(fewer[:, 2], np.linspace(2, 98, 20))
+    planes = np.concatenate([planes, level])
+    off = fewer[:, 2] - planes[:, :1] - planes[:, 1:] @ fewer[:, :2].T
+    return planes[(np.abs(off) < SUPPORT_TOLERANCE).sum(axis=1).argmax()]
 
 
 def drop_flying_points(
