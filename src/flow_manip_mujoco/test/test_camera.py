@@ -105,6 +105,12 @@ def test_pixels_are_lost_at_edges_and_at_random_as_often_as_configured():
     assert lost[~edges].mean() == pytest.approx(0.01, abs=0.003)
 
 
+def test_a_plane_seen_at_a_grazing_angle_has_no_edges():
+    rows = np.arange(200)[:, None] + np.zeros((1, 50))
+    depth = (1.0 / (0.3 + 0.01 * rows)).astype(np.float32)  # 3.3 m to 0.4 m, 100 mm between rows
+    assert not depth_edges(depth, DepthNoiseConfig()).any()
+
+
 def test_lateral_jitter_blurs_an_edge_by_its_width():
     config = DepthNoiseConfig(
         axial_base=0, axial_growth=0, quantisation=0, dropout=0, edge_loss=0, lateral=0.5

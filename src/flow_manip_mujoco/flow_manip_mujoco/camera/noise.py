@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, maximum_filter, minimum_filter
+from scipy.ndimage import binary_dilation
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class DepthNoiseConfig:
         axial_growth: added standard deviation at 1 m, growing with z^2 [m].
         lateral: standard deviation of the shift in the image [px].
         quantisation: depth step at 1 m, growing with z^2 [m].
-        edge_jump: depth difference between neighbours that counts as an edge [m].
+        edge_jump: jump in depth between neighbours that counts as an edge [m].
         edge_width: how far from an edge pixels may be lost [px].
         edge_loss: share of those pixels that are lost.
         dropout: share of all pixels that are lost.
@@ -78,8 +78,20 @@ def add_depth_noise(
 
 
 def depth_edges(depth: NDArray[np.float32], config: DepthNoiseConfig) -> NDArray[np.bool_]:
-    """Return (H, W) True within `edge_width` pixels of a jump in depth or of unknown depth."""
-    filled = np.where(np.isfinite(depth), depth, 1e3)
-    jump = maximum_filter(filled, size=3) - minimum_filter(filled, size=3) > config.edge_jump
+    """Return (H, W) True within `edge_width` pixels of a jump in depth or of unknown depth.
+
+    A plane's disparity 1/z is linear in the image however steeply it is seen, so its second
+    difference shows jumps only.
+    """
+    disparity = np.where(np.isfinite(depth), 1.0 / depth, 0.0).astype(np.float64)
+    padded = np.pad(disparity, 1, mode='reflect', reflect_type='odd')
+    middle = padded[1:-1, 1:-1]
+    bend = np.maximum(
+        np.abs(padded[1:-1, 2:] - 2.0 * middle + padded[1:-1, :-2]),
+        np.abs(padded[2:, 1:-1] - 2.0 * middle + padded[:-2, 1:-1]),
+    )
+    # dz = z^2 d(1/z); where depth is unknown nothing is left to lose.
+    jump = bend > config.edge_jump * disparity**2
+    jump &= disparity > 0.0
     extra = config.edge_width - 1
     return binary_dilation(jump, iterations=extra) if extra > 0 else jump
