@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from flow_manip_core.camera import project_from
 from flow_manip_core.errors import (
-    CancelledError,
     ConfigurationError,
     GoalNotReachedError,
     ObjectAbsentError,
@@ -26,7 +25,7 @@ from flow_manip_core.instruction import Instruction
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.rigid import fit_flow_transforms
 from flow_manip_core.transforms import invert_transform, transform_points
-from flow_manip_task.alignment import align_clouds
+from flow_manip_task.alignment import SAME_FIT, Alignment, align_clouds
 
 # Where a noun phrase stops describing the object and begins to say where it was.
 PLACE_WORDS = re.compile(
@@ -43,11 +42,13 @@ class CheckConfig:
     Attributes:
         tolerance: largest distance of the object from the end of its flow [m].
         tolerance_degrees: largest rotation from it.
-        tolerance_in: largest horizontal distance where it was put into something, in which it rolls or slides [m].
-        search_radius: how far around the predicted place an ambiguous or unrecognised object is looked for [m].
-        search_color: largest colour distance (CIE Lab, brightness weighted 0.4) of its pixels there.
+        tolerance_in: largest horizontal distance where it was put into something, in which it
+            rolls or slides [m].
+        search_radius: how far around the predicted place it is looked for by colour [m].
+        search_color: largest colour distance of its pixels there (CIE Lab, brightness times 0.4).
         min_points: fewer points than this are not a sighting.
-        hidden_share: share of the predicted points behind something nearer from which the object counts as hidden.
+        hidden_share: share of the predicted points behind something nearer from which the object
+            counts as hidden.
         depth_margin: depth differences below this are noise [m].
     """
 
@@ -71,8 +72,10 @@ class GoalCheck:
     """What looking again showed.
 
     Attributes:
-        error_metres: object against the end of its flow; horizontal only where it was put in something; NaN if unseen.
-        error_degrees: rotation against it, about the axes that its shape shows; NaN if none, or unseen.
+        error_metres: object against the end of its flow; horizontal only where it was put in
+            something; NaN if unseen.
+        error_degrees: rotation against it, about the axes that its shape shows; NaN if none, or
+            unseen.
         sentence: the same in words.
         mask: where the object is now; None if unseen.
         hidden: the predicted place is behind something nearer to the camera.
@@ -89,7 +92,7 @@ Segment = Callable[[str], Mask]
 
 
 def head_noun_phrase(phrase: str) -> str:
-    """Drop where the object *was*: 'red cube left of the bowl' is somewhere else once it has been moved."""
+    """Drop where the object *was*: 'red cube left of the bowl' is somewhere else once moved."""
     return PLACE_WORDS.sub('', phrase).strip() or phrase
 
 
@@ -111,7 +114,8 @@ class GoalChecker:
     ) -> GoalCheck:
         """Compare the object in `after` with the end of its flow.
 
-        The object's points before the motion are moved as the flow says and aligned with what is seen now.
+        The object's points before the motion are moved as the flow says and aligned with what is
+        seen now.
 
         Args:
             instruction: says which object and relation.
@@ -119,7 +123,8 @@ class GoalChecker:
             mask: of the object in `before`.
             flow: that the robot followed.
             after: a new observation, in the same world frame.
-            segment: finds a phrase in `after`; its errors other than absent, ambiguous and not understood pass.
+            segment: finds a phrase in `after`; its errors other than absent, ambiguous and not
+                understood pass.
 
         Raises:
             DegenerateFlowError: the flow's end does not determine a rigid motion.
@@ -127,10 +132,27 @@ class GoalChecker:
         motion = fit_flow_transforms(flow)[0][-1]
         expected = transform_points(motion, mask.points(before))
         name = instruction.object or mask.label
-        found, why = self._find(head_noun_phrase(name), expected, before, mask, after, segment)
-        if found is None:
+        sightings, why = self._sightings(name, expected, before, mask, after, segment)
+        if not sightings:
             return self._unseen(name, expected, after, why)
-        alignment = align_clouds(expected, found.points(after))
+        fits = [(align_clouds(expected, found.points(after)), found) for found in sightings]
+        best = min(fit.residual for fit, _ in fits)
+        # A wrong sighting that fits as well would have to be of the same shape.
+        alignment, found = min(
+            (pair for pair in fits if pair[0].residual <= best + SAME_FIT),
+            key=lambda pair: pair[0].metres,
+        )
+        return self._seen(instruction, name, expected, alignment, found)
+
+    def _seen(
+        self,
+        instruction: Instruction,
+        name: str,
+        expected: NDArray,
+        alignment: Alignment,
+        found: Mask,
+    ) -> GoalCheck:
+        """Put a sighting into numbers and words."""
         center = expected.mean(axis=0)
         offset = transform_points(alignment.T_actual_expected, center) - center
         inside = instruction.relation == 'in'
@@ -145,7 +167,8 @@ class GoalChecker:
         """Raise where the measured end is not good enough.
 
         Raises:
-            GoalNotReachedError: the object is beyond a tolerance, or not seen where nothing hides it.
+            GoalNotReachedError: the object is beyond a tolerance, or not seen though nothing hides
+                it.
         """
         inside = instruction.relation == 'in'
         limit = self.config.tolerance_in if inside else self.config.tolerance
@@ -164,35 +187,39 @@ class GoalChecker:
                 f'{check.sentence}; the limit is {self.config.tolerance_degrees:.0f} degrees'
             )
 
-    def _find(
+    def _sightings(
         self,
-        phrase: str,
+        name: str,
         expected: NDArray,
         before: Observation,
         mask: Mask,
         after: Observation,
         segment: Segment,
-    ) -> tuple[Mask | None, str]:
-        """Segment by words; where they do not single the object out, by colour around the predicted place."""
-        why = ''
+    ) -> tuple[list[Mask], str]:
+        """Look for the object by words, and by colour around the place where it should be.
+
+        Words alone fail where it now touches something alike, or where there are two of it.
+
+        Returns:
+            What was found, and why the words did not find it.
+        """
+        found, why = [], ''
         try:
-            found = segment(phrase)
-            if len(found.points(after)) >= self.config.min_points:
-                return found, ''
-            why = f'only {len(found.points(after))} points of it are seen'
-        except CancelledError:
-            raise
+            found.append(segment(head_noun_phrase(name)))
         except (ObjectAbsentError, ObjectAmbiguousError, PhraseNotUnderstoodError) as error:
             why = str(error)
         pixels = self._pixels_like(expected, before, mask, after)
-        if pixels.sum() < self.config.min_points:
-            return None, why
-        return Mask(pixels, mask.label, 0.5), ''
+        if pixels.any():
+            found.append(Mask(pixels, mask.label, 0.5))
+        enough = [m for m in found if len(m.points(after)) >= self.config.min_points]
+        if found and not enough:
+            why = why or f'fewer than {self.config.min_points} points of it are seen'
+        return enough, why
 
     def _pixels_like(
         self, expected: NDArray, before: Observation, mask: Mask, after: Observation
     ) -> NDArray[np.bool_]:
-        """Return (H, W) pixels near the predicted place that have the object's colour, the largest patch of them."""
+        """Return the largest patch of pixels near the predicted place with the object's colour."""
         points = after.points_world()
         lower = expected.min(axis=0) - self.config.search_radius
         upper = expected.max(axis=0) + self.config.search_radius
@@ -216,7 +243,7 @@ class GoalChecker:
         return GoalCheck(float('nan'), float('nan'), sentence, None, hidden)
 
     def hidden_share(self, expected: NDArray, after: Observation) -> float:
-        """Return which share of (N, 3) world points lies behind what the camera sees, or outside its image."""
+        """Return which share of (N, 3) world points is behind what the camera sees, or out of view."""
         pixels = project_from(after.camera, after.T_world_camera, expected)
         depth = transform_points(invert_transform(after.T_world_camera), expected)[:, 2]
         size = np.array([after.camera.width, after.camera.height])
@@ -228,6 +255,6 @@ class GoalChecker:
 
 
 def _lab(color: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return (H, W, 3) CIE Lab of an RGB image; brightness counts less, because shadows change it."""
+    """Return (H, W, 3) CIE Lab of an RGB image; brightness counts less: shadows change it."""
     lab = cv2.cvtColor(color.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB)
     return lab * np.array([0.4, 1.0, 1.0], dtype=np.float32)

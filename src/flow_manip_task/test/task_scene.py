@@ -22,6 +22,7 @@ from flow_manip_core.transforms import (
 CAMERA = CameraModel.from_fov(320, 240, np.deg2rad(45.0))
 T_WORLD_CAMERA = transform_from_quaternion((1.15, 0.0, 0.75), (0.653, 0.653, -0.271, -0.271))
 TABLE = (150, 130, 110)
+_CAST: dict = {}
 JOINTS = tuple(f'panda_joint{i}' for i in range(1, 8))
 GREEN, RED, BLUE, WHITE = (40, 160, 60), (200, 40, 40), (40, 70, 190), (230, 230, 225)
 
@@ -60,6 +61,13 @@ def cast(
     boxes: tuple[Box, ...], noise: float = 0.0, seed: int = 0
 ) -> tuple[Observation, np.ndarray]:
     """Return the observation and an (H, W) image of indices into `boxes`, -1 for the table."""
+    key = (noise, seed, *((box.name, box.color, box.size, box.pose.tobytes()) for box in boxes))
+    if key not in _CAST:
+        _CAST[key] = _cast(boxes, noise, seed)
+    return _CAST[key]
+
+
+def _cast(boxes: tuple[Box, ...], noise: float, seed: int) -> tuple[Observation, np.ndarray]:
     rays = CAMERA.lift(np.ones((CAMERA.height, CAMERA.width)))
     origin, directions = T_WORLD_CAMERA[:3, 3], rays @ T_WORLD_CAMERA[:3, :3].T
     depth = -origin[2] / np.minimum(directions[..., 2], -1e-6)

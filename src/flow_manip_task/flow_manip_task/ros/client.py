@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running tasks from Python::
+"""Running tasks from Python.
+
+Five lines::
 
 from flow_manip_task.ros.client import FlowManipulator
 
@@ -10,7 +12,7 @@ with FlowManipulator() as robot:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import threading
 import time
@@ -126,6 +128,11 @@ class FlowManipulator:
             if time.monotonic() > deadline:
                 raise PeerLostError(f"action 'manipulate' is not there; {HINT}")
             time.sleep(POLL)
+
+    def missing(self, services: Sequence[str]) -> list[str]:
+        """Return which services, or actions with their '/_action/send_goal', nobody serves."""
+        known = {name for name, _ in self._node.get_service_names_and_types()}
+        return [name for name in services if self._node.resolve_service_name(name) not in known]
 
     def run(
         self,
