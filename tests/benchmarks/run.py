@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs benchmarks and writes build/benchmarks/<name>.json.
 
-Every benchmark is a module beside this file with ``run() -> list[Row]``. Usage: ``run.py [name ...]``.
+Every benchmark is a module beside this file with ``run()`` that returns rows (see rows.py).
+Usage: ``run.py [name ...]``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from importlib import import_module
 import json
 from pathlib import Path
 import sys
+from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 OUT = FOLDER.parents[1] / 'build' / 'benchmarks'
@@ -30,11 +32,19 @@ def main(names: list[str]) -> int:
         path = OUT / f'{name}.json'
         path.write_text(json.dumps(rows, indent=2) + '\n', encoding='utf-8')
         for row in rows:
-            peer = f'  ({row["peer"]}: {row["peer_value"]:.4g}, x{row["ratio"]:.3g})' if row['peer'] else ''
-            limit = f'  limit {row["limit"]:g}' if row['limit'] is not None else ''
-            print(f'  {row["name"]:<32}{row["value"]:>10.4g} {row["unit"]:<6}{limit}{peer}')
+            print(_line(row))
         print(f'written to {path.relative_to(FOLDER.parents[1])}')
     return 0
+
+
+def _line(row: dict[str, Any]) -> str:
+    """Say one row in one line."""
+    text = f'  {row["name"]:<32}{row["value"]:>10.4g} {row["unit"]:<6}'
+    if row['limit'] is not None:
+        text += f'  goal {row["limit"]:g}'
+    if row['peer']:
+        text += f'  ({row["peer"]}: {row["peer_value"]:.4g}, x{row["ratio"]:.3g})'
+    return text
 
 
 if __name__ == '__main__':
