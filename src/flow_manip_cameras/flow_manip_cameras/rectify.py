@@ -44,7 +44,7 @@ class Rectifier:
             maps = cv2.fisheye.initUndistortRectifyMap(k, d, np.eye(3), k, size, cv2.CV_32FC1)
         else:
             raise InvalidInputError(f"distortion model '{model}' with {d.size} coefficients")
-        return cls(*maps)
+        return cls(maps[0].astype(np.float32), maps[1].astype(np.float32))
 
     @classmethod
     def from_projection(cls, camera: CameraModel, project: Project) -> Rectifier:

@@ -19,7 +19,7 @@ from flow_manip_cameras.recording.description import (
 )
 from flow_manip_cameras.recording.folder import FolderRecording
 from flow_manip_cameras.recording.layouts import detect_layout
-from flow_manip_core.errors import ConfigurationError
+from flow_manip_core.errors import BackendError, ConfigurationError
 from flow_manip_core.observation import Observation
 from flow_manip_core.robot import Context
 
@@ -47,18 +47,28 @@ def open_recording(
         ConfigurationError: there is nothing, or it does not say what is needed; the message names
             the key to set.
         InvalidInputError: a file is missing or broken; the message names it.
+        BackendError: reading bags needs a package that is not installed.
     """
     path = Path(path).expanduser()
     if not str(path) or not path.exists():
         raise ConfigurationError(f"there is no recording at '{path}'")
     base, description, inferred = _describe(path)
-    known = {'T_world_camera': T_world_camera, 'frame_id': frame_id}
-    if isinstance(description, BagDescription):
-        # The bag library is loaded only for those who have bags.
+    if isinstance(description, FolderDescription):
+        return FolderRecording(
+            base / description.folder,
+            description,
+            T_world_camera=T_world_camera,
+            frame_id=frame_id,
+            inferred=inferred,
+        )
+    # The bag library is needed only by those who have bags.
+    try:
         from flow_manip_cameras.recording.bag import BagRecording
-
-        return BagRecording(base / description.bag, description, **known)
-    return FolderRecording(base / description.folder, description, inferred=inferred, **known)
+    except ImportError as error:
+        raise BackendError(f'{error}; install it with: pip install rosbags') from error
+    return BagRecording(
+        base / description.bag, description, T_world_camera=T_world_camera, frame_id=frame_id
+    )
 
 
 def _describe(path: Path) -> tuple[Path, FolderDescription | BagDescription, bool]:

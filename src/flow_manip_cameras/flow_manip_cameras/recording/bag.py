@@ -104,7 +104,7 @@ class BagRecording:
         with self._reader() as reader:
             chosen = [c for c in reader.connections if c.topic in (self._color, self._depth)]
             for connection, _, raw in reader.messages(connections=chosen):
-                message = reader.deserialize(raw, connection.msgtype)
+                message: Any = reader.deserialize(raw, connection.msgtype)
                 add = pairer.add_color if connection.topic == self._color else pairer.add_depth
                 for pair in add(seconds(message.header.stamp), message):
                     found += 1

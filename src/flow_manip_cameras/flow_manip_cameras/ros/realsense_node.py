@@ -28,7 +28,7 @@ class RealsenseNode(ManagedNode):
         super().__init__('realsense_node', **kwargs)
         self._workcell = self.parameters.context()
         self._cls = CAMERAS.load('realsense')
-        config = self._cls.Config  # type: ignore[attr-defined]
+        config = self._cls.Config
         self._config = self.parameters.dataclass(config, 'realsense.')
         self._publish_pose = self.parameters.value(
             'publish_pose', True, "Send the rig's camera pose on tf_static"
@@ -41,7 +41,7 @@ class RealsenseNode(ManagedNode):
 
     def open_camera(self) -> CameraSource:
         """Open the device."""
-        return self._cls(self._config, self._workcell)  # type: ignore[call-arg]
+        return self._cls(self._config, self._workcell)
 
     def set_up(self) -> None:
         """Open the device, so that a missing one fails here."""
