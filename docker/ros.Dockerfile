@@ -6,7 +6,7 @@ FROM ros:jazzy-ros-base
 ENV DEBIAN_FRONTEND=noninteractive PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN apt-get update && apt-get install -y --no-install-recommends \
       g++ make cmake python3-venv python3-dev python3-colcon-common-extensions python3-rosdep \
-      libegl1 libopengl0 libgl1-mesa-dri \
+      libegl1 libopengl0 libgl1-mesa-dri libusb-1.0-0 \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /flow_manip

@@ -43,6 +43,7 @@ command -v make >/dev/null || missing+=(make)
 command -v cmake >/dev/null || missing+=(cmake)
 ldconfig -p | grep -q libEGL.so.1 || missing+=(libegl1)
 ldconfig -p | grep -q libOpenGL.so.0 || missing+=(libopengl0)
+ldconfig -p | grep -q libusb-1.0.so.0 || missing+=(libusb-1.0-0)
 compgen -G '/usr/lib/*/dri/swrast_dri.so' >/dev/null || missing+=(libgl1-mesa-dri)
 if [ "$host" = wheels ]; then
   python=''
