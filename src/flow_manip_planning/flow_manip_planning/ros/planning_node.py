@@ -42,12 +42,12 @@ class PlanningNode(PlainNode):
     def __init__(self, **kwargs: Any) -> None:
         """Build the backends and offer the action and the service."""
         super().__init__('planning_node', **kwargs)
-        self._context = self.parameters.context()
+        self._cell_context = self.parameters.context()
         self._proposer = self.parameters.backend(
-            GRASP_PROPOSERS, 'antipodal', self._context, prefix='grasp.'
+            GRASP_PROPOSERS, 'antipodal', self._cell_context, prefix='grasp.'
         )
         self._planner = self.parameters.backend(
-            FLOW_PLANNERS, 'rigid_path', self._context, self._proposer
+            FLOW_PLANNERS, 'rigid_path', self._cell_context, self._proposer
         )
         self.parameters.check()
         self._publisher = self.create_publisher(PlanMsg, 'planning/plan', qos.LATCHED)
@@ -72,9 +72,9 @@ class PlanningNode(PlainNode):
     ) -> None:
         """Convert in, plan, convert out."""
         request = goal_handle.request
-        if request.arm not in ('', self._context.robot.arm_group):
+        if request.arm not in ('', self._cell_context.robot.arm_group):
             raise InvalidInputError(
-                f"no arm '{request.arm}'; the robot has '{self._context.robot.arm_group}'"
+                f"no arm '{request.arm}'; the robot has '{self._cell_context.robot.arm_group}'"
             )
         observation = observation_from_msg(request.observation)
         self._check_frame(observation)
@@ -126,10 +126,10 @@ class PlanningNode(PlainNode):
 
     def _check_frame(self, observation: Observation) -> None:
         """Refuse poses in a frame that the rig does not know."""
-        if observation.frame_id != self._context.rig.frame_id:
+        if observation.frame_id != self._cell_context.rig.frame_id:
             raise InvalidInputError(
                 f"the observation is in '{observation.frame_id}', "
-                f"the rig in '{self._context.rig.frame_id}'"
+                f"the rig in '{self._cell_context.rig.frame_id}'"
             )
 
 
