@@ -66,7 +66,7 @@ class AntipodalGrasps:
     class Config:
         """Parameters."""
 
-        num_anchors: int = _doc(70, 'Surface points that hands are tried at')
+        num_anchors: int = _doc(50, 'Surface points that hands are tried at')
         max_grasps: int = _doc(64, 'How many to return where the caller does not say')
         friction_angle_degrees: float = _doc(35.0, 'Half angle of the friction cone')
         support_clearance: float = _doc(0.004, 'From the finger tips to the support [m]')
@@ -264,11 +264,11 @@ class AntipodalGrasps:
         antipodal = (faces - cone) / (1.0 - cone)
         arm = shape.center - tcp
         # Seen from above: a hand from the side must reach the middle as well.
-        central = np.exp(-float(np.hypot(arm[0], arm[1])) / 0.04)
+        central = np.exp(-float(np.hypot(arm[0], arm[1])) / 0.04 - abs(float(arm[2])) / 0.25)
         deep = np.clip(depth / 0.03, 0.0, 1.0)
         vertical = 0.5 * (1.0 - rotation[2, 2])
         roomy = np.clip((self._gripper.max_width - width) / 0.02, 0.0, 1.0)
-        weighted = 0.25 * antipodal + 0.3 * central + 0.2 * deep + 0.15 * vertical + 0.1 * roomy
+        weighted = 0.3 * antipodal + 0.3 * central + 0.15 * deep + 0.15 * vertical + 0.1 * roomy
         return float(np.clip(weighted, 0.0, 1.0))
 
 

@@ -11,6 +11,7 @@ down to the support along its outline.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class ObjectShape:
     seen: NDArray[np.bool_]
     bottom: float
 
-    @property
+    @cached_property
     def center(self) -> Array:
         """(3,) middle of the bounding box, which a lopsided view shifts less than the mean."""
         return 0.5 * (self.points.min(axis=0) + self.points.max(axis=0))
