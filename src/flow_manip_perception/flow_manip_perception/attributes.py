@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be measured of one object from one side: size, outline, profile, hollow, handle, colours."""
+"""What can be measured of one object from one side: size, profile, hollow, handle, colours."""
 
 from __future__ import annotations
 
@@ -127,10 +127,10 @@ def _without_flyers(points: NDArray, heights: NDArray) -> tuple[NDArray, NDArray
 
 
 def _rim(flat: NDArray, heights: NDArray, high: float, height: float) -> tuple[NDArray, float]:
-    """Return the middle and the radius of the circle around the points near the top, from above [m].
+    """Return middle and radius of the circle around the points near the top, from above [m].
 
-    Kasa's algebraic circle through the hull's corners, which lie on the circle for a disc and for a
-    ring alike; corners off it (a handle) are left out.
+    Kasa's algebraic circle through the hull's corners, which lie on the circle for a disc and
+    for a ring alike; corners off it (a handle) are left out.
     """
     top = flat[heights > high - max(0.12 * height, 0.004)]
     if len(top) < 12:
@@ -199,7 +199,7 @@ def _width_ratio(
 
 
 def _fit_sphere(points: NDArray) -> tuple[float, float]:
-    """Return the residual of the least-squares sphere over its radius (1: no sphere), and that [m]."""
+    """Return residual over radius of the least-squares sphere (1: no sphere), and radius [m]."""
     p = points[:: max(1, len(points) // 500)]
     shift = p.mean(axis=0)
     p = p - shift

@@ -7,8 +7,8 @@
 4. Regions of different paint are one object where one is set flush into the other (a print, a
    highlight), or where both continue one elongated shape (a handle).
 
-A cube on a plate is neither flush (its sides meet the plate at a crease, its upper edge hides some of
-it) nor of one paint, so it stays apart; so does one in a bowl.
+A cube on a plate is neither flush (its sides meet the plate at a crease, its upper edge hides
+some of it) nor of one paint, so it stays apart; so does one in a bowl.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def find_clusters(view: View, found: Foreground, config: ClusterConfig) -> NDArr
 
 
 def touching(label: NDArray, view: View, reach: float) -> dict[tuple[int, int], tuple[int, int]]:
-    """Return for pairs of objects how many border pixels they share, and how many of those touch in 3D.
+    """Return for pairs of objects their shared border pixels, and how many of those touch in 3D.
 
     Args:
         label: (H, W) object numbers.
@@ -89,7 +89,7 @@ def touching(label: NDArray, view: View, reach: float) -> dict[tuple[int, int], 
 
 
 def _shifted(image: NDArray, step: tuple[int, int]) -> tuple[NDArray, NDArray]:
-    """Return two views of an image such that pixels at one index are `step` (rows, columns) apart."""
+    """Return two views of an image whose pixels at one index are `step` (rows, columns) apart."""
     dy, dx = step
     height, width = image.shape[:2]
     if dx >= 0:
@@ -158,7 +158,7 @@ def _majority(paint: NDArray, count: int) -> NDArray[np.int32]:
 def _regions(
     view: View, foreground: NDArray, paint: NDArray, config: ClusterConfig
 ) -> NDArray[np.int32]:
-    """Number the runs of one paint without a jump in depth; pixels without depth follow the paint."""
+    """Number the runs of one paint without a jump in depth; without depth paint decides."""
     number = np.full(foreground.shape, -1, dtype=np.int64)
     count = int(foreground.sum())
     number[foreground] = np.arange(count)
@@ -182,7 +182,7 @@ def _regions(
 
 
 def _absorb_fragments(view: View, label: NDArray, config: ClusterConfig) -> NDArray[np.int32]:
-    """Give small and thin regions to the neighbour around them whose paint and place are nearest."""
+    """Give small and thin regions to the neighbour whose paint and place are nearest."""
     for _ in range(3):
         area = np.bincount(label.ravel())
         core = cv2.erode((_same_around(label) & (label > 0)).astype(np.uint8), np.ones((2, 2)))
@@ -209,7 +209,7 @@ def _same_around(label: NDArray) -> NDArray[np.bool_]:
 
 
 def _grow(view: View, label: NDArray, found: Foreground, config: ClusterConfig) -> NDArray:
-    """Let objects take the pixels at their edge that are unlike the support: mixed, or without depth."""
+    """Let objects take pixels at their edge that are unlike the support: mixed, without depth."""
     open_pixels = (label == 0) & view.inside & (found.contrast > 0.5)
     near = cv2.dilate((label > 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     number = int(label.max()) + 1
@@ -290,7 +290,7 @@ def _one_paint_pairs(
 
 
 def _same_hue(a: NDArray, b: NDArray) -> bool:
-    """Say whether two paints are clearly coloured and of one hue: one paint in light and in shade."""
+    """Say whether two paints are coloured and of one hue: one paint in light and in shade."""
     chroma_a, chroma_b = np.hypot(*a[1:]), np.hypot(*b[1:])
     if min(chroma_a, chroma_b) < 18.0 or min(chroma_a, chroma_b) < 0.5 * max(chroma_a, chroma_b):
         return False
@@ -315,9 +315,9 @@ def _outer_wall(label: NDArray, tones: dict[int, NDArray], a: int, b: int) -> bo
 def _vessel_halves(view: View, label: NDArray, tones: dict[int, NDArray], a: int, b: int) -> bool:
     """Say whether two regions are the far inside and the near outside of one vessel.
 
-    Seen over its rim they border only in the image: the inside above, as wide as the outside and with
-    a rim of the same height. The near one is a shell: its top is a curved line, no face, by which a
-    vessel differs from two solid things of one paint behind each other.
+    Seen over its rim they border only in the image: the inside above, as wide as the outside and
+    with a rim of the same height. The near one is a shell: its top is a curved line, no face, by
+    which a vessel differs from two solid things of one paint behind each other.
     """
     tone = float(np.linalg.norm(tones[a] - tones[b]))
     limit = 2.0 * PAINT_STEP if _same_hue(tones[a], tones[b]) else 0.75 * PAINT_STEP
@@ -354,7 +354,7 @@ def _mean_paint(paint: NDArray, mask: NDArray) -> NDArray:
 
 
 def _footprint(points: NDArray) -> NDArray | None:
-    """Return the convex hull of points seen from above, (M, 1, 2) float32; None without any area."""
+    """Return the hull of points seen from above, (M, 1, 2) float32; None without any area."""
     known = points[np.isfinite(points).all(axis=-1)][:, :2]
     if len(known) < 10:
         return None

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names of colours as graded scores, and colour distances that shading does not change.
 
-Chromatic names are intervals of hue with soft ends; how chromatic a pixel is comes from CIE Lab, so that
-the same paint keeps its name in light and shade. Black, grey and white are intervals of lightness.
+Chromatic names are intervals of hue with soft ends; how chromatic a pixel is comes from CIE Lab,
+so that the same paint keeps its name in light and shade. Black, grey and white are intervals of
+lightness.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def lab_image(color: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def paint_features(lab: NDArray) -> NDArray[np.float32]:
-    """Return (..., 3) features of Lab colours whose distance is that of paints rather than of pixels.
+    """Return (..., 3) features of Lab colours whose distance is that of paints.
 
     Under dimmer light all of (L + 16, a, b) shrink by one factor, so a and b are taken relative to
     L + 16; lightness itself keeps a small weight, or black and white would be one paint.
@@ -85,7 +86,7 @@ def _warm_names(
     value: NDArray,
     lightness: NDArray,
 ) -> None:
-    """Part brown and pink from red and orange: they share hues and differ in light and saturation."""
+    """Part brown and pink from red and orange, whose hues they share."""
     warm = _hue_interval(hue, 4.0, 12.0, 42.0, 52.0)
     dull = np.maximum(1.0 - _rise(value, 0.45, 0.62), 1.0 - _rise(saturation, 0.45, 0.62))
     brown = warm * dull

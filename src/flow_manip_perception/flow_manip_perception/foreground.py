@@ -24,7 +24,8 @@ class Foreground:
     Attributes:
         pixels: (H, W) all of it.
         raised: (H, W) what is clearly higher than the support.
-        contrast: (H, W) distance of the paint from the support's around it; above 1 is another paint.
+        contrast: (H, W) distance of the paint from the support's around it; above 1 is another
+            paint.
     """
 
     pixels: NDArray[np.bool_]
@@ -41,8 +42,8 @@ class View:
         paint: (H, W, 3) `paint_features`.
         points: (H, W, 3) smoothed world points, NaN where unknown.
         heights: (H, W) above the support [m], NaN where unknown.
-        inside: (H, W) pixels whose point lies over the workspace; without depth, whose ray meets the
-            support there.
+        inside: (H, W) pixels whose point lies over the workspace; without depth, whose ray meets
+            the support there.
         right: (3,) horizontal direction to the right in the image.
         ahead: (3,) horizontal direction away from the camera.
         noise: spread of heights on the support [m].
@@ -159,7 +160,7 @@ def paint_contrast(view: View, support: NDArray[np.bool_]) -> NDArray[np.float32
 
 
 def _paint_distance(paint: NDArray, support: NDArray) -> NDArray:
-    """Return (H, W) distances that forgive what shadows and gloss do to the support's lightness."""
+    """Return (H, W) distances that forgive what shadows and gloss do to the support."""
     step = paint - support
     darker, lighter = np.clip(-step[..., 0] - 9.0, 0, None), np.clip(step[..., 0] - 4.5, 0, None)
     return np.sqrt((darker + lighter) ** 2 + step[..., 1] ** 2 + step[..., 2] ** 2)
@@ -180,10 +181,10 @@ def _local_paint(paint: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
 def _keep_painted(
     view: View, raised: NDArray, painted: NDArray, threshold: float
 ) -> NDArray[np.bool_]:
-    """Add painted pixels that raised ones vouch for; alone they count only if depth is too poor to tell.
+    """Add painted pixels that raised ones vouch for, or all where depth is too poor to tell.
 
-    A print on the table has paint and no height. Where the sensor's noise would hide a centimetre, or
-    depth is missing, paint is all there is.
+    A print on the table has paint and no height. Where the sensor's noise would hide a
+    centimetre, or depth is missing, paint is all there is.
     """
     painted = cv2.morphologyEx(painted.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
     raised8 = cv2.morphologyEx(raised.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))

@@ -129,7 +129,7 @@ class Grounder:
         return best
 
     def _distances(self, phrase: Phrase, sign: int) -> np.ndarray:
-        """Return each object's gap to the one that `phrase` means, signed so that more is meant."""
+        """Return each object's signed gap to the one that `phrase` means: more is meant."""
         target, _ = self.choose(phrase)
         reference = self._objects[target]
         found = np.array([sign * gap(o, reference) for o in self._objects])

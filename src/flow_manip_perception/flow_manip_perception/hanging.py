@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Leaving out what does not stand on the support: the robot's hand over it, an arm reaching in.
 
-A cluster stands if it comes down near the support, or touches something that stands, or if what hides
-its foot is nearer to the camera than itself. Anything else hangs in the air. A cluster that the
-workspace's border cuts open along much of its outline belongs to something outside.
+A cluster stands if it comes down near the support, or touches something that stands, or if what
+hides its foot is nearer to the camera than itself. Anything else hangs in the air. A cluster
+that the workspace's border cuts open along much of its outline belongs to something outside.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ FOOT_SHARE = 0.3  # ... or below this share of its height: a ball hides its foot
 def standing_objects(view: View, label: NDArray[np.int32], foreground: Foreground) -> list[int]:
     """Return the numbers of the clusters in `label` that stand on the support or on each other.
 
-    Pieces of the support itself (a wall of the bin, a crease of its floor) are left out too: they wear
-    its paint, and are not clearly raised or go on beyond the workspace.
+    Pieces of the support itself (a wall of the bin, a crease of its floor) are left out too:
+    they wear its paint, and are not clearly raised or go on beyond the workspace.
     """
     count = int(label.max())
     foot, limit = np.full(count + 1, np.inf), np.full(count + 1, FOOT)

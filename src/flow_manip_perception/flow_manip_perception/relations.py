@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How well two objects stand in a relation, 0..1.
 
-Left, right, in front and behind are meant as seen in the image, measured on the ground; 'in' and 'on' by
-outlines seen from above and by heights.
+Left, right, in front and behind are meant as seen in the image, measured on the ground; 'in' and
+'on' by outlines seen from above and by heights.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well an object's measurements fit a kind of shape: graded, so that the best fit can be chosen.
+"""How well an object's measurements fit a kind of shape, graded.
 
 The kinds are those that can be told apart from one side by size, outline and profile. A score is a
 product of soft conditions; 1 means nothing speaks against it.

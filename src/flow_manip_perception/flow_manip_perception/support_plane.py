@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plane that objects stand on, and how high every pixel is above it.
 
-RANSAC with the truncated squared error of MSAC (Torr and Zisserman, 2000) over planes that are nearly
-horizontal and near the height that the rig states, then least squares on the inliers. What the sensor
-bends (structured-light cameras warp flat floors by some millimetres) is taken out by a robust quadratic
-in x and y, where it explains a good part of the residual.
+RANSAC with the truncated squared error of MSAC (Torr and Zisserman, 2000) over planes that are
+nearly horizontal and near the height that the rig states, then least squares on the inliers.
+What the sensor bends (structured-light cameras warp flat floors by some millimetres) is taken
+out by a robust quadratic in x and y, where it explains a good part of the residual.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def _quadratic(points: NDArray) -> NDArray[np.float64]:
 
 
 def _fit_warp(sample: NDArray, residual: NDArray, tolerance: float) -> tuple[NDArray, float]:
-    """Return the sensor's bend of the plane (zeros where none stands out) and what noise is left."""
+    """Return the sensor's bend of the plane (zeros where none stands out) and the noise left."""
     near = np.abs(residual) < 2 * tolerance
     basis, target = _quadratic(sample[near]), residual[near]
     flat = MAD_TO_SIGMA * float(np.median(np.abs(target)))

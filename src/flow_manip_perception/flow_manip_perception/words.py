@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import pairwise
 
 from flow_manip_core.errors import PhraseNotUnderstoodError
 from flow_manip_core.instruction import (
@@ -118,8 +119,8 @@ def parse_phrase(text: str) -> Phrase:
     """Take a noun phrase apart.
 
     Raises:
-        PhraseNotUnderstoodError: it is empty or too long, has a word that is not known, asks for several
-            objects, or names none.
+        PhraseNotUnderstoodError: it is empty or too long, has a word that is not known, asks for
+            several objects, or names none.
     """
     if not isinstance(text, str) or len(text) > MAX_LENGTH:
         raise PhraseNotUnderstoodError(
@@ -167,7 +168,7 @@ def _with(head: Phrase, text: str, **changes: object) -> Phrase:
 
 def _superlative_relation(tokens: list[str]) -> tuple[int, int, int] | None:
     """Return where 'nearest to', 'closest to' or 'farthest from' stands, and its sign."""
-    for at, (a, b) in enumerate(zip(tokens, tokens[1:])):
+    for at, (a, b) in enumerate(pairwise(tokens)):
         if at and a in ('nearest', 'closest') and b in ('to', 'the'):
             start = at - 1 if tokens[at - 1] in ('is', 'the') and at > 1 else at
             return start, at + 2 if b == 'to' else at + 1, -1

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small RGB-D renderer: boxes, spheres, cylinders, cones and hollow vessels, ray-cast in numpy."""
+"""A small RGB-D renderer: boxes, spheres and bodies of revolution, ray-cast in numpy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ def box(
     center: tuple[float, float, float], size: tuple[float, float, float], yaw: float = 0.0
 ) -> Shape:
     """Make a box; `center` is that of its bottom face."""
-    middle = np.array(center) + [0, 0, size[2] / 2]
+    middle = np.add(center, (0, 0, size[2] / 2))
     c, s = np.cos(yaw), np.sin(yaw)
     rotation = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
     half = np.array(size) / 2
@@ -63,7 +64,7 @@ def box(
 
 def sphere(center: tuple[float, float, float], radius: float) -> Shape:
     """Make a sphere that stands on the height of `center`."""
-    middle = np.array(center) + [0, 0, radius]
+    middle = np.add(center, (0, 0, radius))
 
     def cast(origin: NDArray, rays: NDArray) -> Hit:
         o = origin - middle
@@ -78,12 +79,12 @@ def sphere(center: tuple[float, float, float], radius: float) -> Shape:
 
 
 def lathe(center: tuple[float, float, float], profile: list[tuple[float, float]]) -> Shape:
-    """Make a body of revolution from (radius, height) corners; open profiles make hollow vessels."""
+    """Make a body of revolution from (radius, height) corners; open profiles are vessels."""
     base = np.array(center)
 
     def cast(origin: NDArray, rays: NDArray) -> Hit:
         best, normals = np.full(len(rays), np.inf), np.zeros_like(rays)
-        for (r0, z0), (r1, z1) in zip(profile, profile[1:]):
+        for (r0, z0), (r1, z1) in pairwise(profile):
             t, n = _frustum(origin - base, rays, r0, z0, r1, z1)
             closer = t < best
             best, normals[closer] = np.where(closer, t, best), n[closer]
@@ -213,7 +214,8 @@ class Scene:
         """Return the observation and (H, W) object numbers, 0 on the table.
 
         Args:
-            noise: standard deviation of the depth at 1 m [m]; grows with the square of the distance.
+            noise: standard deviation of the depth at 1 m [m]; grows with the square of the
+                distance.
             holes: share of pixels without depth, beside those at depth edges.
             seed: of the noise.
         """

@@ -93,7 +93,7 @@ def test_masks_hold_neither_table_nor_neighbours(kitchen, segmenter):
 
 def test_what_is_absent_is_refused_with_what_is_seen(kitchen, segmenter):
     observation, _ = kitchen[0].render()
-    with pytest.raises(ObjectAbsentError, match="no 'green ball'; seen: .*red cube"):
+    with pytest.raises(ObjectAbsentError, match=r"no 'green ball'; seen: .*red cube"):
         segmenter.segment(observation, 'the green ball')
     with pytest.raises(ObjectAbsentError, match='green cube'):
         segmenter.segment(observation, 'the green cube')

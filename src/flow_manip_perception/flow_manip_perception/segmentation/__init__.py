@@ -17,7 +17,8 @@ class Segmenter(Protocol):
 
         Raises:
             ObjectAbsentError: nothing fits; the message lists what is seen.
-            ObjectAmbiguousError: several fit equally well; the message names them and where they are.
+            ObjectAmbiguousError: several fit equally well; the message names them and where they
+                are.
             NoSupportError: no plane that objects stand on was found.
             PhraseNotUnderstoodError: the words do not name an object.
         """

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Segmentation without a model: objects on a support, told apart by depth and paint, named by words.
+"""Segmentation without a model: objects on a support, parted by depth and paint.
 
-What it sees: things that stand on a nearly horizontal plane (a table, a shelf, the floor of a bin) within
-the rig's workspace. What it cannot see: nouns beyond the vocabulary of `words`, writing, materials.
-Clusters that hang in the air or come in over the workspace's side (the robot) are left out.
+What it sees: things that stand on a nearly horizontal plane (a table, a shelf, the floor of a
+bin) within the rig's workspace. What it cannot see: nouns beyond the vocabulary of `words`,
+writing, materials. Clusters that hang in the air or come in over the workspace's side (the
+robot) are left out.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ class TabletopSegmenter:
 
         Raises:
             ObjectAbsentError: nothing fits; the message lists what is seen.
-            ObjectAmbiguousError: several fit equally well; the message names them and where they are.
+            ObjectAmbiguousError: several fit equally well; the message names them and where they
+                are.
             NoSupportError: no plane that objects stand on was found.
             PhraseNotUnderstoodError: the words do not name an object.
         """
