@@ -128,7 +128,7 @@ def _set_drawing(spec: mujoco.MjSpec, camera: CameraConfig, shadows: bool) -> No
     visual.global_.offwidth, visual.global_.offheight = camera.width, camera.height
     visual.quality.offsamples = 0
     visual.quality.shadowsize = 2048 if shadows else 0
-    visual.map.znear, visual.map.zfar = 0.02, 12.0
+    visual.map.znear, visual.map.zfar = 0.02, 40.0
     visual.headlight.ambient = [0.34, 0.34, 0.34]
     visual.headlight.diffuse = [0.20, 0.20, 0.20]
     visual.headlight.specular = [0.0, 0.0, 0.0]

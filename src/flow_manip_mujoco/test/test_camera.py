@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
 import os
 import subprocess
 import sys
@@ -9,9 +10,11 @@ import pytest
 
 from flow_manip_core.camera import project_from
 from flow_manip_core.errors import BackendError
-from flow_manip_core.transforms import transform_points
+from flow_manip_core.robot import PoseConfig
+from flow_manip_core.transforms import transform_distance, transform_points
 from flow_manip_mujoco.camera import add_depth_noise, DepthNoiseConfig
 from flow_manip_mujoco.camera.noise import depth_edges
+from flow_manip_mujoco.cell import CellConfig, RandomisationConfig, SimulatedCell
 from flow_manip_mujoco.layout import Scene
 from flow_manip_mujoco.objects import CATALOGUE
 
@@ -50,10 +53,46 @@ def test_the_table_top_lies_at_zero(cell):
     assert np.abs(patch[:, 2]).max() < 1e-3
 
 
-def test_depth_is_unknown_where_nothing_is(cell):
-    sky = cell.observe().depth
-    assert sky.dtype == np.float32
-    assert np.isfinite(sky).all()  # looking down, the floor is everywhere
+def test_a_camera_that_is_moved_by_the_seed_says_where_it_is():
+    moved = RandomisationConfig(camera_position=0.02, camera_rotation=0.02)
+    cell = SimulatedCell(config=CellConfig(randomisation=moved))
+    poses = []
+    for seed in (1, 2):
+        cell.reset(seed, Scene(('purple_ball',), 0, {'purple_ball': (0.5, 0.1, 0.0)}))
+        seen = cell.observe()
+        ball = cell.object_mask('purple_ball').points(seen) - [0.5, 0.1, 0.028]
+        assert np.abs(np.linalg.norm(ball, axis=1) - 0.028).max() < 1e-3
+        poses.append(seen.T_world_camera)
+    in_rig = cell.context.rig.camera.pose.matrix
+    cell.close()
+    for a, b in ((poses[0], poses[1]), (poses[0], in_rig)):
+        metres, radians = transform_distance(a, b)
+        assert 0.005 < metres < 0.15
+        assert 0.003 < radians < 0.15
+
+
+def test_light_changes_with_the_seed_and_nothing_of_it_stays(cell):
+    places = Scene(('red_cube',), 0, {'red_cube': (0.5, 0.0, 0.0)})
+    pictures = []
+    for seed in (1, 2, 1):
+        cell.reset(seed, places)
+        pictures.append(cell.picture().astype(int))
+    assert np.abs(pictures[0] - pictures[1]).max() > 3
+    assert np.array_equal(pictures[0], pictures[2])
+
+
+def test_depth_is_unknown_in_the_sky_and_known_everywhere_else(cell):
+    depth = cell.observe().depth
+    assert depth.dtype == np.float32
+    assert np.isfinite(depth).all()  # looking down, the floor is everywhere
+    rig = cell.context.rig
+    level = PoseConfig(rig.camera.pose.translation, (0.5, 0.5, -0.5, -0.5))
+    rig = replace(rig, camera=replace(rig.camera, pose=level))
+    other = SimulatedCell(replace(cell.context, rig=rig))
+    depth = other.observe().depth
+    other.close()
+    assert np.isnan(depth[:200, :200]).all()
+    assert np.isfinite(depth[-50:]).all()
 
 
 def test_hollow_things_are_drawn_as_deep_as_they_are(cell):

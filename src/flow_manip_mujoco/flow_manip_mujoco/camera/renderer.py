@@ -19,6 +19,9 @@ from flow_manip_core.errors import BackendError
 from flow_manip_mujoco.camera.contexts import create_context
 from flow_manip_mujoco.scene import OBJECT_GROUP, ROBOT_GROUP, SCENERY_GROUP
 
+MAX_DEPTH = 10.0
+"""Farther is unknown [m]. The sky is a box that is drawn at more than half of the far plane."""
+
 _MAX_GEOMS = 4000
 _open_renderers: weakref.WeakSet[Renderer] = weakref.WeakSet()
 
@@ -157,7 +160,7 @@ class Renderer:
         near = np.float32(self._model.vis.map.znear * self._model.stat.extent)
         far = np.float32(self._model.vis.map.zfar * self._model.stat.extent)
         depth = near * far / (near + buffer * (far - near))
-        return np.where(buffer > 0.0, depth, np.float32(np.nan)).astype(np.float32)
+        return np.where(depth < MAX_DEPTH, depth, np.float32(np.nan)).astype(np.float32)
 
     def _check_thread(self) -> None:
         if threading.get_ident() != self.thread:

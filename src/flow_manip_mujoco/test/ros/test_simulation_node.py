@@ -29,6 +29,7 @@ from flow_manip_ros.conversions import (
     stamp_from_seconds,
     transform_from_msg,
 )
+from flow_manip_ros.qos import LATCHED
 from tf2_ros import Buffer, TransformListener
 
 pytestmark = pytest.mark.ros
@@ -128,6 +129,26 @@ def test_pictures_come_with_their_camera_at_its_rate(ros):
     along_axis = (np.linalg.inv(T_world_camera) @ [*centre, 1.0])[2]
     assert depth_from_image(depth[-1])[v, u] == pytest.approx(along_axis, abs=0.035)
     assert listener is not None
+
+
+def test_depth_is_noisy_if_asked_for(ros):
+    depth = ros.collect(Image, 'cameras/scene/depth/image_rect', qos_profile_sensor_data)
+    node = ros.start(SimulationNode, {**FAST, 'depth_noise': True, 'noise.dropout': 0.2})
+    ros.wait_until(lambda: len(depth) > 1, timeout=20.0)
+    lost = np.isnan(depth_from_image(depth[-1])).mean()
+    assert lost == pytest.approx(0.2, abs=0.02)
+    assert node.get_parameter('noise.dropout').value == 0.2
+
+
+def test_the_camera_is_left_to_another_node_if_told_so(ros):
+    info = ros.collect(CameraInfo, 'cameras/scene/color/camera_info', qos_profile_sensor_data)
+    frames = ros.collect(TFMessage, '/tf_static', LATCHED)
+    node = ros.start(SimulationNode, {**FAST, 'publish_camera': False})
+    ros.wait_until(lambda: frames and node.runner.time > 2.0)
+    assert not info
+    children = {t.child_frame_id for message in frames for t in message.transforms}
+    assert 'panda_hand_tcp' in children
+    assert 'scene_link' not in children
 
 
 def test_a_trajectory_is_followed_and_ends_at_its_goal(ros):
