@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +24,7 @@ from flow_manip_mujoco.ros.publishers import (
     TruthPublisher,
 )
 from flow_manip_mujoco.ros.trajectory_server import TrajectoryServer
-from flow_manip_mujoco.runner import CameraWorker, CellRunner
+from flow_manip_mujoco.runner import CameraWorker, CellRunner, Picture
 from flow_manip_mujoco.tracking import ToleranceConfig
 from flow_manip_ros.nodes import ManagedNode, run_node
 
@@ -91,9 +93,7 @@ class SimulationNode(ManagedNode):
         self._worker = None
         if self._publish_camera:
             noise = self._noise if self._depth_noise else None
-            self._worker = CameraWorker(
-                cell, self._camera_publisher.publish, noise=noise, seed=self._seed()
-            )
+            self._worker = CameraWorker(cell, self._on_picture, noise=noise, seed=self._seed())
         self._every = {name: self._divider(name) for name in ('frames', 'ground_truth')}
 
     def start(self) -> None:
@@ -133,6 +133,24 @@ class SimulationNode(ManagedNode):
 
     def _on_tick(self, now: float) -> None:
         """Say what is due; called in the physics thread."""
+        with self._unless_shut_down():
+            self._tell(now)
+
+    def _on_picture(self, picture: Picture) -> None:
+        """Publish a picture; called in the camera's thread."""
+        with self._unless_shut_down():
+            self._camera_publisher.publish(picture)
+
+    @contextmanager
+    def _unless_shut_down(self) -> Iterator[None]:
+        """Pass over that nothing can be published: SIGTERM ends ROS before the threads."""
+        try:
+            yield
+        except Exception:
+            if self.context.ok():
+                raise
+
+    def _tell(self, now: float) -> None:
         self._clock_publisher.publish(now)
         self._joint_publisher.publish(self.cell, now)
         self._arm.tick(now)

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node as its users see it. Simulated time runs as fast as it can."""
 
+import os
+import subprocess
+import sys
+
 from action_msgs.msg import GoalStatus
 from control_msgs.action import FollowJointTrajectory, GripperCommand
 from control_msgs.msg import JointTolerance
@@ -311,6 +315,31 @@ def test_it_can_be_stopped_started_and_cleaned_up(ros):
     ros.wait_until(lambda: node.runner.time > 0.1)
     node.trigger_deactivate()
     node.trigger_cleanup()
+
+
+def test_a_terminated_process_ends_cleanly_and_quietly(ros, tmp_path):
+    clock = ros.collect(Clock, '/clock', qos_profile_sensor_data)
+    environment = os.environ | {
+        'ROS_DOMAIN_ID': str(ros.domain_id),
+        'PYTHONPATH': os.pathsep.join(p for p in sys.path if p),
+    }
+    process = subprocess.Popen(
+        [sys.executable, '-c', 'from flow_manip_mujoco.ros.simulation_node import main; main()'],
+        env=environment,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        ros.wait_until(lambda: len(clock) > 10, timeout=30.0)
+        process.terminate()
+        _, log = process.communicate(timeout=20.0)
+    finally:
+        process.kill()
+    assert process.returncode == 0, log
+    assert 'on the table' in log
+    assert 'rror' not in log, log
+    assert 'Traceback' not in log, log
 
 
 def test_an_unknown_parameter_is_refused_with_the_nearest_one(ros):
