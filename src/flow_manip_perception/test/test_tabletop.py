@@ -267,3 +267,20 @@ def test_a_flashlight_and_a_whisk_are_found_in_a_real_bin():
     assert not (whisk.pixels & flashlight.pixels).any()
     with pytest.raises(ObjectAbsentError, match='blue'):
         segmenter.segment(observation, 'the green ball')
+
+
+@pytest.mark.parametrize(
+    ('dish', 'thing'),
+    [('plate', 'cube'), ('plate', 'can'), ('plate', 'ball'), ('bowl', 'cube')],
+)
+def test_a_thing_on_a_dish_of_its_own_colour_is_an_object(scene, shapes, segmenter, dish, thing):
+    make = {
+        'cube': lambda: shapes['box']((0.5, 0.01, 0.006), (0.045, 0.045, 0.045), 0.3),
+        'can': lambda: shapes['cylinder']((0.5, 0.01, 0.006), 0.03, 0.09),
+        'ball': lambda: shapes['sphere']((0.5, 0.01, 0.006), 0.028),
+    }
+    below = scene.add(shapes[dish]((0.5, 0, 0)), 'red')
+    above = scene.add(make[thing](), 'red')
+    observation, label = scene.render(noise=0.001)
+    assert overlap(segmenter.segment(observation, f'red {thing}').pixels, label == above) > 0.7
+    assert overlap(segmenter.segment(observation, f'red {dish}').pixels, label == below) > 0.7

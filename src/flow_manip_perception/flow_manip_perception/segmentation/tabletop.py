@@ -23,6 +23,7 @@ from flow_manip_perception.clusters import ClusterConfig, find_clusters
 from flow_manip_perception.foreground import find_foreground, height_threshold, make_view, View
 from flow_manip_perception.grounding import Grounder, GroundingConfig
 from flow_manip_perception.hanging import standing_objects
+from flow_manip_perception.stacked import part_stacked
 from flow_manip_perception.support_plane import fit_support_plane, SupportPlane
 from flow_manip_perception.words import parse_phrase
 
@@ -107,7 +108,7 @@ class TabletopSegmenter:
         points = observation.points_world()
         view = make_view(observation, points, self._fit(points), self._rig.workspace)
         foreground = find_foreground(view, self._config.min_height, self._config.min_contrast)
-        label = find_clusters(view, foreground, self._clusters)
+        label = part_stacked(view, find_clusters(view, foreground, self._clusters))
         objects = []
         for number in standing_objects(view, label, foreground):
             found = measure(view, _tidy(label, number))
