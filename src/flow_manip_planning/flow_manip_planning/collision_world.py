@@ -42,7 +42,7 @@ class CollisionWorld:
         self._indices = self._scene.getJointPositionIndices(names)
         self._size = len(self._scene.getCurrentJointPositions())
         self._added: list[str] = []
-        self._add_table(surroundings.support_height)
+        self._add_table(surroundings.T_world_support)
         self._add_cloud('obstacles', surroundings.obstacles)
 
     def set_object(self, points_world: Array | None) -> None:
@@ -113,10 +113,11 @@ class CollisionWorld:
         full[self._indices] = [*q, 0.5 * width]
         return full
 
-    def _add_table(self, height: float) -> None:
+    def _add_table(self, T_world_support: Array) -> None:
         """Add the support as a wide box; the robot's base stands in or on it."""
-        T_world_box = make_transform([0, 0, height - TABLE_SINK - 0.5 * TABLE_THICKNESS])
-        T_base_box = invert_transform(self._robot.T_world_base) @ T_world_box
+        T_support_box = make_transform([0, 0, -TABLE_SINK - 0.5 * TABLE_THICKNESS])
+        T_base_world = invert_transform(self._robot.T_world_base)
+        T_base_box = T_base_world @ T_world_support @ T_support_box
         self._scene.addBoxGeometry(
             'table', 'universe', Box(4.0, 4.0, TABLE_THICKNESS), T_base_box, COLOR
         )
@@ -161,10 +162,8 @@ class HeldObject:
         not entered by 1 cm.
         """
         moved = np.stack([transform_points(T, self._shape) for T in object_path])
-        entered = (
-            moved[..., 2].min(axis=1)
-            < min(self._surroundings.support_height, self._shape[:, 2].min()) - 0.01
-        )
+        above = moved[..., 2] - self._surroundings.support_at(moved)
+        entered = above.min(axis=1) < min(0.0, float(above[0].min())) - 0.01
         obstacles = self._surroundings.obstacles
         if len(obstacles) == 0:
             return entered

@@ -121,7 +121,7 @@ def rests_at_end(
     """
     end = transform_points(path.poses[-1], shape)
     lowest = end[:, 2].min()
-    surface = surroundings.support_height
+    surface = float(surroundings.support_at(end[end[:, 2].argmin()]))
     obstacles = surroundings.obstacles
     if len(obstacles):
         distance, _ = cKDTree(end[:, :2]).query(

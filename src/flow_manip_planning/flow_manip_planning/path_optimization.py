@@ -42,7 +42,7 @@ class DistanceField:
 
     def __init__(self, surroundings: Surroundings, cell: float = 0.016) -> None:
         """Measure all cells around the obstacles by a Euclidean distance transform."""
-        self._support = surroundings.support_height
+        self._scene = surroundings
         self._cell = cell
         self._field = None
         obstacles = surroundings.obstacles
@@ -57,7 +57,7 @@ class DistanceField:
 
     def query(self, points: Array) -> tuple[Array, Array]:
         """Return (...,) distances [m] and (..., 3) their gradients at (..., 3) points."""
-        distance = points[..., 2] - self._support
+        distance = points[..., 2] - self._scene.support_at(points)
         gradient = np.broadcast_to([0.0, 0.0, 1.0], points.shape).copy()
         if self._field is None:
             return distance, gradient

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from scipy import ndimage
 from flow_manip_core.errors import NoGraspError
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.robot import Context
+from flow_manip_core.transforms import make_transform
 from flow_manip_planning.kinematics import Array
 from flow_manip_planning.robot_model import RobotModel
 
@@ -20,6 +21,9 @@ REACH_BEYOND_WORKSPACE = 0.35  # [m] obstacles this far outside can still be hit
 FLYING_PIXEL_JUMP = 0.02  # [m] between both neighbours: a pixel that hangs between two surfaces
 MIN_OBJECT_POINTS = 20
 MIN_PLANE_POINTS = 200
+SUPPORT_RADIUS = 0.3  # [m] around the object
+MAX_SLOPE = 0.27  # 15 degrees
+UP = np.array([0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -27,17 +31,35 @@ class Surroundings:
     """The scene as planning sees it, in the world frame.
 
     Attributes:
-        support_height: z of the plane that objects stand on [m].
+        support_height: z of the plane that objects stand on, under the object [m].
         obstacles: (M, 3) centres of occupied voxels, without the object, the support and the robot
             [m].
         object_points: (N, 3) visible points of the object [m].
         voxel: edge of a voxel [m].
+        slope: how much the support rises per metre of x and y.
+        origin: x, y where `support_height` is meant [m].
     """
 
     support_height: float
     obstacles: Array
     object_points: Array
     voxel: float
+    slope: tuple[float, float] = (0.0, 0.0)
+    origin: tuple[float, float] = (0.0, 0.0)
+
+    def support_at(self, points: Array) -> Array:
+        """Return the support's (...,) height under (..., 3) points [m]."""
+        return self.support_height + (points[..., :2] - self.origin) @ np.asarray(self.slope)
+
+    @property
+    def T_world_support(self) -> Array:
+        """(4, 4) frame on the support under the object, z along its normal."""
+        normal = np.array([-self.slope[0], -self.slope[1], 1.0])
+        normal /= np.linalg.norm(normal)
+        side = np.cross(normal, [1.0, 0.0, 0.0])
+        side /= np.linalg.norm(side)
+        rotation = np.stack([np.cross(side, normal), side, normal], axis=1)
+        return make_transform([*self.origin, self.support_height], rotation)
 
 
 def perceive(
@@ -71,11 +93,17 @@ def perceive(
     lower = np.asarray(context.rig.workspace.lower) - REACH_BEYOND_WORKSPACE
     upper = np.asarray(context.rig.workspace.upper) + REACH_BEYOND_WORKSPACE
     others = others[((others >= lower) & (others <= upper)).all(axis=1)]
-    height = support_height(others, context.rig.support_height)
-    above = others[others[:, 2] > height + 1.25 * voxel]
+    level = support_height(others, context.rig.support_height)
+    found = fit_support(others, level, object_points[:, :2].mean(axis=0))
+    scene = replace(found, object_points=object_points, voxel=voxel)
+    above = others[others[:, 2] > scene.support_at(others) + 1.25 * voxel]
     if robot is not None:
         above = without_robot(above, robot, observation)
-    return Surroundings(height, fill_columns(above, height, voxel), object_points, voxel)
+    # Columns are filled on a level floor; the slope is taken out before and put back after.
+    rise = scene.support_at(above) - scene.support_height
+    obstacles = fill_columns(above - rise[:, None] * UP, scene.support_height, voxel)
+    rise = scene.support_at(obstacles) - scene.support_height
+    return replace(scene, obstacles=obstacles + rise[:, None] * UP)
 
 
 def flying_pixels(depth: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -101,6 +129,31 @@ def support_height(points: Array, expected: float, reach: float = 0.05) -> float
     counts = np.convolve(counts, np.ones(3), mode='same')
     peak = 0.5 * (edges[counts.argmax()] + edges[counts.argmax() + 1])
     return float(np.median(z[np.abs(z - peak) < 0.005]))
+
+
+def fit_support(points: Array, level: float, at: Array) -> Surroundings:
+    """Fit a leaning plane to the support near x, y `at`, starting from a level one.
+
+    Least squares with a band that narrows, so that what stands on the support drops out. Level if
+    too few points remain or it would lean by more than 15 degrees.
+
+    Returns:
+        support only: neither obstacles nor an object.
+    """
+    near = points[((points[:, :2] - at) ** 2).sum(axis=1) < SUPPORT_RADIUS**2]
+    columns = np.column_stack([near[:, :2] - at, np.ones(len(near))])
+    plane = np.array([0.0, 0.0, level])
+    for band in (0.03, 0.015, 0.008, 0.005, 0.005):
+        inside = np.abs(near[:, 2] - columns @ plane) < band
+        if inside.sum() < MIN_PLANE_POINTS:
+            plane = np.array([0.0, 0.0, level])
+            break
+        plane = np.linalg.lstsq(columns[inside], near[inside, 2], rcond=None)[0]
+    if np.hypot(plane[0], plane[1]) > MAX_SLOPE or abs(plane[2] - level) > 0.03:
+        plane = np.array([0.0, 0.0, level])
+    nothing = np.empty((0, 3))
+    slope, origin = (float(plane[0]), float(plane[1])), (float(at[0]), float(at[1]))
+    return Surroundings(float(plane[2]), nothing, nothing, 0.0, slope, origin)
 
 
 def without_robot(points: Array, robot: RobotModel, observation: Observation) -> Array:

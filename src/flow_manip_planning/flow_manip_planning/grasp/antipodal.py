@@ -98,11 +98,14 @@ class AntipodalGrasps:
         surroundings = perceive(observation, mask, self._context, self._robot)
         shape = complete_object(observation, mask, surroundings)
         rng = np.random.default_rng(seed)
+        # On a leaning support the uphill finger meets it first.
+        reach = 0.5 * self._gripper.max_width + self._gripper.finger_thickness
+        bottom = shape.bottom + reach * float(np.hypot(*surroundings.slope))
         dropped: Counter[str] = Counter()
         found: list[Candidate] = []
         for anchor, closing, approach in self._hands(shape, rng):
             stop_if(cancelled)
-            found.extend(self._judge(shape, anchor, closing, approach, dropped))
+            found.extend(self._judge(shape, bottom, anchor, closing, approach, dropped))
         limit = max_grasps or self._config.max_grasps
         kept = self._free_and_spread(found, shape, surroundings, (limit + 1) // 2, dropped)
         if not kept:
@@ -147,6 +150,7 @@ class AntipodalGrasps:
     def _judge(
         self,
         shape: ObjectShape,
+        bottom: float,
         anchor: Array,
         closing: Array,
         approach: Array,
@@ -163,7 +167,7 @@ class AntipodalGrasps:
             return []
         heights = np.sort(local[reach, 2])
         top = float(heights[len(heights) // 50])
-        deepest = self._deepest_tip(anchor, rotation, local, shape.bottom)
+        deepest = self._deepest_tip(anchor, rotation, local, bottom)
         found, seen_tips = [], set()
         for depth in DEPTHS:
             tip = min(top + depth, deepest)
@@ -241,7 +245,7 @@ class AntipodalGrasps:
         if (palm.contains(own) & shape.seen).sum() > 1:
             return 'palm in the object'
         corners = np.concatenate([b.corners for b in (left, right, palm)]) @ rotation.T + tcp
-        if corners[:, 2].min() < surroundings.support_height + 0.001:
+        if (corners[:, 2] - surroundings.support_at(corners)).min() < 0.001:
             return 'in the support'
         near = surroundings.obstacles - tcp
         near = near[(near**2).sum(axis=1) < 0.2**2] @ rotation
@@ -297,7 +301,9 @@ def _facing(local: Array, normals: Array, low: float, high: float) -> float:
         side = inside & (np.abs(normals[:, 2]) < 0.8)
         if side.sum() < 2:
             return -1.0
-        worst = min(worst, float(np.mean(sign * normals[side, 1])))
+        cosines = np.sort(sign * normals[side, 1])
+        # On a round thing only the middle of the pad touches: the better half counts.
+        worst = min(worst, float(cosines[len(cosines) // 2 :].mean()))
     return worst
 
 
