@@ -25,7 +25,7 @@ from flow_manip_core.instruction import Instruction
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.rigid import fit_flow_transforms
 from flow_manip_core.transforms import invert_transform, transform_points
-from flow_manip_task.alignment import SAME_FIT, Alignment, align_clouds
+from flow_manip_task.alignment import align_clouds, Alignment, SAME_FIT
 
 # Where a noun phrase stops describing the object and begins to say where it was.
 PLACE_WORDS = re.compile(

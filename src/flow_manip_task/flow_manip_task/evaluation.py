@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from flow_manip_core.errors import FailureStage, InvalidInputError
-from flow_manip_mujoco.tasks import Trial, make_put_trial
+from flow_manip_mujoco.tasks import make_put_trial, Trial
 from flow_manip_task.local import LocalCell
 from flow_manip_task.stages import ManipulateRequest, ManipulationResult
 
@@ -218,7 +218,10 @@ def table(summary: TrialsSummary) -> str:
     ]
     width = max(len(name) for name, _ in rows)
     value_width = max(len(value) for _, value in rows)
-    lines = [f'| {"":{width}} | {"":{value_width}} |', f'|{"-" * (width + 2)}|{"-" * (value_width + 2)}|']
+    lines = [
+        f'| {"":{width}} | {"":{value_width}} |',
+        f'|{"-" * (width + 2)}|{"-" * (value_width + 2)}|',
+    ]
     lines += [f'| {name:{width}} | {value:{value_width}} |' for name, value in rows]
     return '\n'.join(lines)
 

@@ -2,6 +2,10 @@
 from dataclasses import replace
 import math
 
+import numpy as np
+import pytest
+import task_scene as scene
+
 from flow_manip_core.errors import (
     GoalNotReachedError,
     ObjectAbsentError,
@@ -12,9 +16,6 @@ from flow_manip_core.instruction import parse_instruction
 from flow_manip_core.transforms import make_transform, rotation_about
 from flow_manip_task.alignment import align_clouds
 from flow_manip_task.checking import CheckConfig, GoalChecker, head_noun_phrase
-import numpy as np
-import pytest
-import task_scene as scene
 
 PUT_ON = parse_instruction('put the red cube on the plate')
 PUT_IN = parse_instruction('put the red cube in the bowl')

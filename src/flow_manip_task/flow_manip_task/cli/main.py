@@ -58,7 +58,9 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument('--seed', type=_seed, default=0, help='of the scene and the goal')
     demo.add_argument('--scene', default='', help='what stands on the table, as in bring-up')
     demo.add_argument('--local', action='store_true', help='in this process, without ROS')
-    demo.add_argument('--keep', action='store_true', help='leave the bring-up running until Ctrl-C')
+    demo.add_argument(
+        '--keep', action='store_true', help='leave the bring-up running until Ctrl-C'
+    )
     demo.add_argument('--timeout', type=_seconds, default=300.0, metavar='S', help='of the goal')
     demo.add_argument('--json', action='store_true', help='print the result as JSON')
     demo.add_argument('--verbose', action='store_true', help="show the nodes' output")

@@ -40,6 +40,8 @@ from flow_manip_ros.watchdog import PeerWatch
 from flow_manip_task.stages import ManipulateRequest, ManipulationResult
 
 POLL = 0.02  # [s]
+# Nothing moves by this client's word alone, so a busy machine may miss a few leases.
+SILENCE = 2.0  # [s]
 HINT = "start it with 'ros2 launch flow_manip bringup.launch.py'"
 
 
@@ -201,10 +203,11 @@ class FlowManipulator:
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
         deadline = time.monotonic() + timeout
-        seen = False
+        last = None
         while not done.wait(POLL):
-            seen |= self._watch.alive
-            if seen and not self._watch.alive:
+            if self._watch.alive:
+                last = time.monotonic()
+            if last is not None and time.monotonic() - last > SILENCE:
                 raise PeerLostError(f'task_node fell silent while waiting for {what}')
             if time.monotonic() > deadline:
                 raise StageTimeoutError(f'waited {timeout:g} s for {what}')

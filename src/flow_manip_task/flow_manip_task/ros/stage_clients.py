@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+import math
 import time
 from typing import Any
 
@@ -57,7 +58,41 @@ class TimeoutsConfig:
     select: float = field(default=30.0, metadata={'doc': 'Of ranking flows [s]'})
     plan: float = field(default=60.0, metadata={'doc': 'Of planning for one flow [s]'})
     execute: float = field(default=180.0, metadata={'doc': 'Of executing a plan [s]'})
+    silence: float = field(
+        default=1.5, metadata={'doc': 'Of a stage that moves nothing, after its lease [s]'}
+    )
+    control_silence: float = field(
+        default=0.05, metadata={'doc': 'Of the node that moves the arm, after its lease [s]'}
+    )
     server: float = field(default=2.0, metadata={'doc': 'For a server to be there [s]'})
+
+
+class PatientWatch:
+    """A watch that takes a peer for dead only after some silence, as `PeerWatch` otherwise.
+
+    While nothing moves, a peer that misses a lease because the machine is busy does no harm.
+    """
+
+    def __init__(self, watch: PeerWatch, silence: float) -> None:
+        """Allow `silence` seconds after the lease was lost."""
+        self.peer = watch.peer
+        self._watch, self._silence = watch, silence
+        self._last = -math.inf
+
+    @property
+    def alive(self) -> bool:
+        """True unless the peer has been silent for too long."""
+        now = time.monotonic()
+        if self._watch.alive:
+            self._last = now
+        return now - self._last <= self._silence
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until the peer is there; say whether it came in time [s]."""
+        if self._watch.wait(timeout):
+            self._last = time.monotonic()
+            return True
+        return False
 
 
 @dataclass(frozen=True)
@@ -84,8 +119,14 @@ class StageClients:
         self._plan = ActionClient(node, PlanFromFlow, 'plan_from_flow', callback_group=group)
         self._execute = ActionClient(node, ExecutePlan, 'execute_plan', callback_group=group)
         self._watches = {
-            name: PeerWatch(node, name, group)
-            for name in ('segmentation_node', 'world_model_node', 'planning_node', 'control_node')
+            name: PatientWatch(PeerWatch(node, name, group), silence)
+            for name, silence in (
+                ('segmentation_node', timeouts.silence),
+                ('world_model_node', timeouts.silence),
+                ('planning_node', timeouts.silence),
+                # The arm moves: its death must be noticed at once.
+                ('control_node', timeouts.control_silence),
+            )
         }
 
     @property

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 
 from flow_manip_msgs.action import ExecutePlan, GenerateFlow, PlanFromFlow
@@ -174,14 +175,14 @@ def start_world(ros, world: FakeWorld, stages=STAGES):
     return nodes
 
 
-def main():
-    """Be the world model in a process of its own, and think for ever."""
-    world = FakeWorld(on_call=lambda name: threading.Event().wait() if name == 'imagine' else None)
+def main(name, hangs_in):
+    """Be one stage in a process of its own, and hang in one of its calls."""
+    world = FakeWorld(on_call=lambda call: threading.Event().wait() if call == hangs_in else None)
     rclpy.init()
     executor = MultiThreadedExecutor(4)
-    executor.add_node(FakeStage('world_model_node', world))
+    executor.add_node(FakeStage(name, world))
     executor.spin()
 
 
 if __name__ == '__main__':
-    main()
+    main(*sys.argv[1:])

@@ -167,7 +167,8 @@ def test_a_pipeline_that_does_not_run_is_refused(cell):
 def test_a_silent_camera_and_a_silent_robot_are_stale_input(cell):
     c = cell(parameters={'observing.timeout': 0.3, 'max_attempts': 1})
     c.nodes['simulation_node'].silent.add('joints')
-    time.sleep(0.3)
+    observer = c.task._observer
+    c.ros.wait_until(lambda: observer._now() - observer._joints_stamp > 0.4)
     result = c.client.run(PUT)
     assert (result.code, 'joint state' in result.message) == (4, True)
     c.nodes['simulation_node'].silent.add('camera')
@@ -177,42 +178,56 @@ def test_a_silent_camera_and_a_silent_robot_are_stale_input(cell):
 
 
 @pytest.fixture
-def world_model(ros):
-    """The world model in a process of its own, so that it can be killed."""
+def process(ros):
+    """Starts one of the stages in a process of its own, so that it can be killed."""
     script = Path(__file__).with_name('task_fake_nodes.py')
     paths = [str(script.parents[1]), str(script.parent), os.environ.get('PYTHONPATH', '')]
     environment = os.environ | {
         'PYTHONPATH': os.pathsep.join(paths),
         'ROS_DOMAIN_ID': str(ros.domain_id),
     }
-    process = subprocess.Popen([sys.executable, str(script)], env=environment)
-    yield process
-    process.kill()
-    process.wait()
+    started = []
+
+    def start(name, hangs_in):
+        command = [sys.executable, str(script), name, hangs_in]
+        started.append(subprocess.Popen(command, env=environment))
+        return started[-1]
+
+    yield start
+    for child in started:
+        child.kill()
+        child.wait()
 
 
-def test_a_stage_that_dies_is_noticed_within_a_quarter_of_a_second(cell, world_model):
-    c = cell(stages=[name for name in STAGES if name != 'world_model_node'])
-    stages, killed = [], []
-    watch = c.task._stage_clients._watches['world_model_node']
+@pytest.mark.parametrize(
+    ('name', 'hangs_in', 'stage'),
+    [
+        ('world_model_node', 'imagine', Stage.IMAGINING),
+        ('control_node', 'execute follow', Stage.FOLLOWING),
+    ],
+)
+def test_a_stage_that_dies_is_noticed_and_named(cell, process, name, hangs_in, stage):
+    child = process(name, hangs_in)
+    patience = {'timeouts.silence': 0.5, 'timeouts.control_silence': 0.5}
+    c = cell(parameters=patience, stages=[n for n in STAGES if n != name])
+    watch = c.task._stage_clients._watches[name]
     c.ros.wait_until(lambda: watch.alive, timeout=20)
+    seen, results = [], []
     thread = threading.Thread(
-        target=lambda: stages.append(
-            c.client.run(PUT, on_feedback=lambda f: stages.append(f.stage))
+        target=lambda: results.append(
+            c.client.run(PUT, on_feedback=lambda f: seen.append(f.stage))
         )
     )
     thread.start()
-    c.ros.wait_until(lambda: Stage.IMAGINING in stages)
-    time.sleep(0.5)
-    world_model.kill()
-    killed.append(time.monotonic())
+    c.ros.wait_until(lambda: stage in seen)
+    child.kill()
+    killed = time.monotonic()
     c.ros.wait_until(lambda: not watch.alive, timeout=5)
-    noticed = time.monotonic() - killed[0]
+    # Lease and patience are 0.7 s; on a busy machine the event may wait for a core.
+    assert time.monotonic() - killed < 2.0
     thread.join()
-    assert (stages[-1].code, stages[-1].name) == (8, 'PEER_LOST')
-    assert 'world_model_node' in stages[-1].message
-    # The lease is 0.2 s; on a busy machine the event itself may wait for a core.
-    assert noticed < 1.0
+    assert (results[0].code, results[0].name) == (8, 'PEER_LOST')
+    assert name in results[0].message
 
 
 def test_a_stage_that_is_not_there_is_a_lost_peer(cell):
