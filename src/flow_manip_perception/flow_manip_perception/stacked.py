@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parting what stands on or in a dish of its own paint from the dish.
 
-Paint says nothing there, and noise hides creases, but seen from above the thing is an island: cut at some
-height, its cells are apart from the dish's outline, while a rim, a wall and whatever belongs to the
-dish reaches the outline. The lowest cut that shows an island gives it; only what is wide and low below
-the island counts as a dish, so that the neck of a bottle stays with its bottle.
+Paint says nothing there, and noise hides creases, but seen from above the thing is an island:
+cut at some height, its cells are apart from the dish's outline, while a rim, a wall and whatever
+belongs to the dish reaches the outline. The lowest cut that shows an island gives it; only what
+is wide and low below the island counts as a dish, so that the neck of a bottle stays with its
+bottle.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def _islands_at(top: NDArray, inner: NDArray, cut: float) -> list[NDArray[np.boo
 def _pick(
     flat: NDArray, heights: NDArray, cells: NDArray, island: NDArray
 ) -> NDArray[np.bool_] | None:
-    """Return the points over an island that rise from the floor around it; None without a floor."""
+    """Return the points over an island that rise from the floor around it, None without floor."""
     rows, columns = np.nonzero(island)
     hull = cv2.convexHull(np.stack([columns, rows], axis=1).astype(np.int32))
     filled = np.zeros(island.shape, dtype=np.uint8)
