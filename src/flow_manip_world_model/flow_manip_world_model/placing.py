@@ -38,7 +38,9 @@ class PlacingConfig:
     clearance: float = field(default=0.015, metadata={'doc': 'To other things when placed [m]'})
     min_seen: float = field(default=0.6, metadata={'doc': 'Share of a place that must be seen'})
     edge: float = field(default=0.01, metadata={'doc': 'To the border of the workspace [m]'})
-    bump: float = field(default=0.012, metadata={'doc': 'Higher is an obstacle on a surface [m]'})
+    bump: float = field(default=0.010, metadata={'doc': 'Higher is an obstacle on a surface [m]'})
+    thin: float = field(default=0.005, metadata={'doc': 'Higher over an area is a thing [m]'})
+    thin_share: float = field(default=0.05, metadata={'doc': 'Share of a place that is an area'})
     contact_band: float = field(default=0.008, metadata={'doc': 'Heights that carry together [m]'})
     stability: float = field(
         default=0.4, metadata={'doc': 'Carried half-width / half-width of the object, at least'}
@@ -328,7 +330,7 @@ def places_beside(
     cost += 2.0 * (turn / config.sector) ** 2
     # Among equals the way is short.
     cost += 0.5 * np.linalg.norm(scene.grid.centers - shape.center, axis=-1)
-    name = f"{relation.replace('_', ' ')} '{target.shape.label}'".replace('in front of', 'before')
+    name = f"{relation.replace('_', ' ')} '{target.shape.label}'"
     return free_places(scene, shape, wanted, cost, name, count, yaw, config)
 
 
@@ -385,14 +387,16 @@ def free_places(
     """
     grid, centers = scene.grid, scene.grid.centers
     tight = shape.kernel(grid, TIGHT, yaw)
-    bumps = np.maximum(scene.filled - scene.support_map, 0.0)
-    height = highest_under(bumps, shape.kernel(grid, config.clearance, yaw))
+    rise = scene.rise_above(scene.support_map)
+    height = highest_under(rise, shape.kernel(grid, config.clearance, yaw))
     level = np.concatenate([centers, scene.support_map[..., None]], axis=-1)
     lower, upper = scene.workspace.lower[:2], scene.workspace.upper[:2]
     border = (centers > np.add(lower, config.edge)) & (centers < np.subtract(upper, config.edge))
     inside = lowest_under(border.all(axis=-1).astype(float), tight, 0.0) > 0.5
     seen = share_under(scene.seen, tight) >= config.min_seen
-    blocked = height > config.bump
+    # A plate is lower than some noise, but not over an area.
+    lies_on = share_under(rise > config.thin, tight) > config.thin_share
+    blocked = (height > config.bump) | lies_on
     free = wanted & inside & seen & ~blocked
     if not free.any():
         raise NoFreePlaceError(_why_none(scene, shape, wanted, inside, seen, blocked, name))
@@ -416,6 +420,11 @@ def _why_none(
     name: str,
 ) -> str:
     """Say with numbers why no wanted place is free."""
+    if not wanted.any():
+        return (
+            f"no place {name} for '{shape.label}' ({2e3 * shape.radius:.0f} mm wide) lies in the "
+            'workspace'
+        )
     outside, hidden = wanted & ~inside, wanted & inside & ~seen
     occupied = wanted & inside & seen & blocked
     text = (

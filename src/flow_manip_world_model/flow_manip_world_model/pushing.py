@@ -28,7 +28,7 @@ class PushConfig:
     min_distance: float = field(default=0.05, metadata={'doc': 'Shorter is not worth it [m]'})
     lift: float = field(default=0.003, metadata={'doc': 'Off the support while sliding [m]'})
     clearance: float = field(default=0.02, metadata={'doc': 'To other things, for fingers [m]'})
-    bump: float = field(default=0.012, metadata={'doc': 'Higher is an obstacle [m]'})
+    bump: float = field(default=0.008, metadata={'doc': 'Higher is an obstacle [m]'})
     edge: float = field(default=0.01, metadata={'doc': 'To the border of the workspace [m]'})
 
 
@@ -53,7 +53,8 @@ class PushMap:
 def make_push_map(scene: Scene, shape: ObjectShape, config: PushConfig) -> PushMap:
     """Find where `shape` can slide on the level of its underside."""
     grid, centers = scene.grid, scene.grid.centers
-    bumps = np.maximum(scene.filled - max(shape.bottom, float(scene.support_map.min())), 0.0)
+    # A leaning support is no obstacle; what the object stands on, if that is higher, neither.
+    bumps = scene.rise_above(np.maximum(shape.bottom, scene.support_map))
     kernel = shape.kernel(grid, config.clearance)
     height = highest_under(bumps, kernel)
     border = (

@@ -158,6 +158,14 @@ class Scene:
         """(nx, ny) height of the bare support [m]."""
         return self.support.height_at(self.grid.centers)
 
+    def rise_above(self, level: ArrayLike) -> NDArray[np.float64]:
+        """Return how far each cell is filled above a level (a number or (nx, ny)) [m], at least 0.
+
+        Single cells that differ from all around them are noise, and smoothed away.
+        """
+        rise = (self.filled - level).astype(np.float32)
+        return np.maximum(cv2.medianBlur(rise, 3), 0.0).astype(np.float64)
+
     def surface_of(self, mask: Mask, share: float = 0.5) -> NDArray[np.float64]:
         """Return the (nx, ny) height map of one thing's own points; NaN elsewhere [m]."""
         points = self.points[mask.pixels & ~self.moving]

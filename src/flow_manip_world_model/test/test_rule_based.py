@@ -350,3 +350,15 @@ def test_odd_counts_are_refused(context):
         RuleBasedFlow(RuleBasedFlow.Config(num_candidates=0), context)
     with pytest.raises(InvalidInputError, match='num_steps 2'):
         RuleBasedFlow(RuleBasedFlow.Config(num_steps=2), context)
+
+
+def test_a_thing_as_thin_as_a_plate_is_not_mistaken_for_free_table(shapes, generator):
+    things = {
+        'cube': shapes['box'](0.42, 0.25, (0.04, 0.04, 0.04)),
+        'can': shapes['cylinder'](0.62, 0.0, 0.033, 0.05),
+        'tile': shapes['box'](0.46, 0.0, (0.16, 0.2, 0.007)),
+    }
+    scene = (things, *shapes['table'](things, noise=0.001).observe())
+    flow = generate(generator, scene, 'put the cube next to the can', 'cube', 'can')[0]
+    base, _ = end_of(things, flow, 'cube')
+    assert base[0] - 0.02 > 0.54 or abs(base[1]) - 0.02 > 0.1
