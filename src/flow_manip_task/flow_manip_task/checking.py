@@ -243,7 +243,7 @@ class GoalChecker:
         return GoalCheck(float('nan'), float('nan'), sentence, None, hidden)
 
     def hidden_share(self, expected: NDArray, after: Observation) -> float:
-        """Return which share of (N, 3) world points is behind what the camera sees, or out of view."""
+        """Return which share of (N, 3) world points is behind what is seen, or out of view."""
         pixels = project_from(after.camera, after.T_world_camera, expected)
         depth = transform_points(invert_transform(after.T_world_camera), expected)[:, 2]
         size = np.array([after.camera.width, after.camera.height])

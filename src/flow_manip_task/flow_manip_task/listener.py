@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class Listener:
     """Is told what happens during a goal; every method may be left as it is.
 
-    All calls but `on_frame` come from the thread that runs the goal, in this order: `on_begin`, then for every stage
-    `on_stage_begun`, any number of `on_stage` and `on_value`, `on_stage_ended`.
+    All calls but `on_frame` come from the thread that runs the goal, in this order: `on_begin`,
+    then for every stage `on_stage_begun`, any number of `on_stage` and `on_value`, and
+    `on_stage_ended`.
     """
 
     def on_begin(self, request: ManipulateRequest) -> None:
@@ -35,8 +36,8 @@ class Listener:
         """Receive what a stage made.
 
         Args:
-            name: 'instruction', 'observation', 'mask', 'references', 'candidates', 'ranking', 'flow', 'plan',
-                'outcome', 'observation_after' or 'check'.
+            name: 'instruction', 'observation', 'mask', 'references', 'candidates', 'ranking',
+                'flow', 'plan', 'outcome', 'observation_after' or 'check'.
             attempt: from 1.
             value: the core type of that name.
         """
@@ -47,10 +48,10 @@ class Listener:
         """Learn that a stage ended, with the error that ended it, if one did."""
 
     def on_frame(self, image: NDArray[np.uint8], time: float) -> None:
-        """Receive an (H, W, 3) RGB frame of the camera during execution; may come from another thread.
+        """Receive a camera frame during execution; may come from another thread.
 
         Args:
-            image: the frame.
+            image: (H, W, 3) RGB.
             time: of the camera's clock [s].
         """
 

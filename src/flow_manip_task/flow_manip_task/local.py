@@ -32,7 +32,8 @@ from flow_manip_perception.segmentation import SEGMENTERS
 from flow_manip_planning.flow_planner import create_flow_planner
 from flow_manip_planning.grasp import GRASP_PROPOSERS
 from flow_manip_task.listener import Listener
-from flow_manip_task.manipulation import Manipulation, ManipulationConfig
+from flow_manip_task.manipulation import Manipulation
+from flow_manip_task.policy import ManipulationConfig
 from flow_manip_task.record import RunRecord
 from flow_manip_task.recovery import plan_recovery
 from flow_manip_task.stages import (

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `manipulate` goal as a state machine that knows neither ROS nor any backend.
 
-OBSERVING -> SEGMENTING -> IMAGINING -> SELECTING -> PLANNING -> GRASPING -> FOLLOWING -> CHECKING -> DONE. What another
-attempt may mend leads through REPLANNING (gripper open, arm home) back to OBSERVING; everything else ends the goal.
+OBSERVING -> SEGMENTING -> IMAGINING -> SELECTING -> PLANNING -> GRASPING -> FOLLOWING -> CHECKING
+-> DONE. What another attempt may mend leads through REPLANNING (hand open, arm withdrawn) back to
+OBSERVING; everything else ends the goal.
 """
 
 from __future__ import annotations
@@ -17,84 +18,26 @@ from typing import Any
 
 from flow_manip_core.errors import (
     CancelledError,
-    ConfigurationError,
-    DegenerateFlowError,
     FailureStage,
     FlowManipError,
-    GoalNotReachedError,
-    GraspMissedError,
-    InCollisionError,
     InstructionNotUnderstoodError,
     InvalidInputError,
-    LimitsError,
     NoAcceptableFlowError,
-    NoGraspError,
-    NoPathError,
-    ObjectLostError,
     RecordError,
     Stage,
     StaleInputError,
-    ToleranceViolatedError,
     UnknownPipelineError,
-    UnreachableError,
 )
 from flow_manip_core.flow import ObjectFlow
 from flow_manip_core.instruction import Instruction, parse_instruction
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.plan import Plan
-from flow_manip_task.checking import CheckConfig, GoalCheck, GoalChecker
+from flow_manip_task.checking import GoalCheck, GoalChecker
 from flow_manip_task.listener import Listener, Listeners
+from flow_manip_task.policy import ManipulationConfig, RETRIED, RETRIED_ONCE
 from flow_manip_task.record import RunRecord
 from flow_manip_task.recovery import is_finished
 from flow_manip_task.stages import Cancelled, ManipulateRequest, ManipulationResult, Stages
-
-# The world may differ next time: the same instruction is worth another look.
-RETRIED = (
-    GraspMissedError,
-    ObjectLostError,
-    GoalNotReachedError,
-    ToleranceViolatedError,
-    StaleInputError,
-)
-# A fresh observation has other noise and another grasp: worth one more try, not many.
-RETRIED_ONCE = (
-    NoGraspError,
-    UnreachableError,
-    InCollisionError,
-    NoPathError,
-    LimitsError,
-    DegenerateFlowError,
-)
-
-
-@dataclass(frozen=True)
-class ManipulationConfig:
-    """How a goal is driven.
-
-    Attributes:
-        max_attempts: how often the whole is tried.
-        max_planned_flows: how many candidates, best first, are planned for before planning counts as failed.
-        recover_after_failure: open the hand and withdraw the arm also when no further attempt
-            follows. After a cancel, a lost peer or a bug the arm stays where it stopped, and the
-            next goal begins with withdrawing it.
-        pipeline: name of the pipeline whose backends the stages are; goals for another are refused.
-        check: how the end is judged.
-    """
-
-    max_attempts: int = 2
-    max_planned_flows: int = 2
-    recover_after_failure: bool = True
-    pipeline: str = ''
-    check: CheckConfig = field(default_factory=CheckConfig)
-
-    def __post_init__(self) -> None:
-        """Refuse counts below one."""
-        if self.max_attempts < 1 or self.max_planned_flows < 1:
-            raise ConfigurationError(
-                f'max_attempts {self.max_attempts} and max_planned_flows {self.max_planned_flows} '
-                'must be 1 or more'
-            )
-
 
 OpenRecord = Callable[[ManipulateRequest], RunRecord]
 
@@ -131,7 +74,7 @@ class Manipulation:
         cancelled: Cancelled = lambda: False,
         listener: Listener | None = None,
     ) -> ManipulationResult:
-        """Do what the request says; raises nothing, a bug is reported as UNKNOWN with its traceback."""
+        """Do what the request says; raises nothing, a bug becomes UNKNOWN with its traceback."""
         record, record_error = self._begin_record(request)
         heard = [item for item in (record, listener) if item is not None]
         run = _Run(
@@ -159,7 +102,7 @@ class Manipulation:
 def _with_record_error(
     result: ManipulationResult, record_error: str, request: ManipulateRequest
 ) -> ManipulationResult:
-    """Say that the record failed; of a dry run the record is the product, so there it is the result."""
+    """Say that the record failed; it is a dry run's product, so there it is the result."""
     if not record_error:
         return result
     result = replace(result, record_error=record_error)
@@ -243,7 +186,7 @@ class _Run:
         )
 
     def _work(self) -> str:
-        """Try until it worked, an error ends it, or the attempts are used up; return what was done."""
+        """Try until it worked, failed for good, or attempts are used up; return what was done."""
         instruction = self._read_request()
         self.listener.on_value('instruction', 1, instruction)
         if self.arm.plan is not None and not self.request.dry_run:
@@ -335,7 +278,8 @@ class _Run:
             for flow in candidates:
                 if flow.frame_id != observation.frame_id:
                     raise InvalidInputError(
-                        f"a flow is in '{flow.frame_id}', the observation in '{observation.frame_id}'"
+                        f"a flow is in '{flow.frame_id}', the observation in "
+                        f"'{observation.frame_id}'"
                     )
             self._made('candidates', candidates)
         return candidates

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Core values as ROS messages without ROS: for the record's MCAP.
 
-The types come from the .msg files of flow_manip_msgs through `rosbags`, so the bytes are those that a node would send.
+The types come from the .msg files of flow_manip_msgs through `rosbags`, so the bytes are those
+that a node would send.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ PACKAGE = 'flow_manip_msgs'
 
 
 def interface_folder() -> Path:
-    """Return the folder with the msg/ and action/ of flow_manip_msgs: installed, or in the checkout.
+    """Return the folder with msg/ and action/ of flow_manip_msgs, installed or in the checkout.
 
     Raises:
         RecordError: neither is there.
@@ -46,7 +47,7 @@ def interface_folder() -> Path:
 
 @cache
 def typestore() -> Typestore:
-    """Return Jazzy's types and ours; goal, result and feedback of Manipulate.action count as messages."""
+    """Return Jazzy's types and ours; the parts of Manipulate.action count as messages."""
     store = get_typestore(Stores.ROS2_JAZZY)
     folder, added = interface_folder(), {}
     for path in sorted((folder / 'msg').glob('*.msg')):
@@ -80,7 +81,7 @@ def header(frame_id: str, stamp: float) -> Any:
 
 
 def image_message(image: NDArray, frame_id: str = CAMERA_FRAME, stamp: float = 0.0) -> Any:
-    """Return sensor_msgs/Image of (H, W, 3) uint8, (H, W) float32 or (H, W) bool; empty for a size of 0."""
+    """Return sensor_msgs/Image of (H, W, 3) uint8, (H, W) float32 or (H, W) bool pixels."""
     if image.dtype == np.bool_:
         image = image.astype(np.uint8) * 255
     encoding = {(3, 'uint8'): 'rgb8', (2, 'float32'): '32FC1', (2, 'uint8'): 'mono8'}[

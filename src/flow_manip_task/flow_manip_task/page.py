@@ -41,26 +41,34 @@ HUES = {
     'REPLANNING': '#d35c4a',
 }
 STYLE = """
-:root{--ink:#181c24;--muted:#697080;--paper:#fafaf8;--card:#fff;--line:#e6e6e1;--good:#1f8a4c;--bad:#c0392b}
-@media (prefers-color-scheme:dark){:root{--ink:#eceef2;--muted:#9aa1b0;--paper:#14161b;--card:#1c1f26;--line:#2c313b;--good:#4cc27d;--bad:#f0796b}}
+:root{--ink:#181c24;--muted:#697080;--paper:#fafaf8;--card:#fff;--line:#e6e6e1;--good:#1f8a4c;
+--bad:#c0392b}
+@media (prefers-color-scheme:dark){:root{--ink:#eceef2;--muted:#9aa1b0;--paper:#14161b;
+--card:#1c1f26;--line:#2c313b;--good:#4cc27d;--bad:#f0796b}}
 *{box-sizing:border-box}
-body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+body{margin:0;background:var(--paper);color:var(--ink);
+font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 main{max-width:1080px;margin:0 auto;padding:28px 18px 60px}
 h1{font-size:clamp(1.4rem,4vw,2.1rem);line-height:1.2;margin:0 0 8px;overflow-wrap:anywhere}
 h2{font-size:1.1rem;margin:34px 0 4px}
 p{margin:4px 0}.muted{color:var(--muted);font-size:.92rem;overflow-wrap:anywhere}
 .verdict{font-weight:600;overflow-wrap:anywhere}.good{color:var(--good)}.bad{color:var(--bad)}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;margin:20px 0}
+.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));
+gap:10px;margin:20px 0}
 .fact{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px 14px}
-.fact b{display:block;font-size:1.15rem;overflow-wrap:anywhere}.fact span{color:var(--muted);font-size:.82rem}
-figure{margin:10px 0 0}img,video{display:block;width:100%;height:auto;border-radius:10px;border:1px solid var(--line)}
+.fact b{display:block;font-size:1.15rem;overflow-wrap:anywhere}
+.fact span{color:var(--muted);font-size:.82rem}
+figure{margin:10px 0 0}
+img,video{display:block;width:100%;height:auto;border-radius:10px;border:1px solid var(--line)}
 .time{display:flex;height:30px;border-radius:8px;overflow:hidden;margin:10px 0 6px}
 .time i{display:block;min-width:2px}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem}
-th,td{text-align:left;padding:6px 10px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}
+th,td{text-align:left;padding:6px 10px 6px 0;
+border-bottom:1px solid var(--line);vertical-align:top}
 td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .dot{display:inline-block;width:.7em;height:.7em;border-radius:3px;margin-right:.5em}
-pre{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px;overflow:auto;font-size:.8rem}
+pre{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:12px;
+overflow:auto;font-size:.8rem}
 summary{cursor:pointer;margin-top:24px;color:var(--muted)}
 """
 
@@ -139,7 +147,7 @@ def _head(report: dict[str, Any], instruction: str) -> str:
     )
     message = result['message'] if good else f'failure class: {result["failure"].lower()}'
     return (
-        f'<h1>{escape(instruction)}</h1>'
+        f'<h1>{escape(instruction[:300])}</h1>'
         f'<p class="verdict {"good" if good else "bad"}">{escape(verdict)}</p>'
         f'<p class="muted">{escape(message)}</p>'
         f'<p class="muted">{escape(str(report.get("begun", "")))}</p>'
@@ -162,8 +170,9 @@ def _timeline(stages: list[dict[str, Any]]) -> str:
         bar.append(f'<i style="width:{share:.3f}%;background:{hue}" title="{escape(name)}"></i>')
         state = '' if not s['code'] else f'<span class="bad">{s["code"]}</span> '
         rows.append(
-            f'<tr><td><span class="dot" style="background:{hue}"></span>{escape(s["stage"].lower())}'
-            f'</td><td class="n">{int(s["attempt"])}</td><td class="n">{_seconds(s["seconds"])}</td>'
+            f'<tr><td><span class="dot" style="background:{hue}"></span>'
+            f'{escape(s["stage"].lower())}</td><td class="n">{int(s["attempt"])}</td>'
+            f'<td class="n">{_seconds(s["seconds"])}</td>'
             f'<td>{state}{escape(s["text"])}</td></tr>'
         )
     return (

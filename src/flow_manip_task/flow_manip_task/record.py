@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The run's record: a folder per goal from which it can be replayed and looked at.
 
-It is made in a hidden folder beside its place and renamed when complete, so a record is there whole or not at all.
+It is made in a hidden folder beside its place and renamed when complete, so a record is there
+whole or not at all.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class RunRecord(Listener):
         self._video = VideoWriter(self._partial / 'execution.mp4')
 
     def _make_folder(self, root: Path) -> tuple[Path, Path]:
-        """Return the record's place and the hidden folder that becomes it; never one that exists."""
+        """Return the record's place, never one that exists, and the hidden folder before it."""
         root.mkdir(parents=True, exist_ok=True)
         name = f'{self._begun:%Y%m%d-%H%M%S}-{slug(self.request.instruction)}'
         for count in range(1, 1000):
@@ -178,7 +179,7 @@ class RunRecord(Listener):
             report = self._report(result)
             _write_json(self._partial / 'report.json', report)
             write_page(self._partial)
-            os.replace(self._partial, self.path)
+            self._partial.replace(self.path)
         except OSError as error:
             shutil.rmtree(self._partial, ignore_errors=True)
             raise RecordError(f'{self.path}: {error.strerror or error}') from error

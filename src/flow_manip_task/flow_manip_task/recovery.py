@@ -92,7 +92,7 @@ def _opening(width: float) -> PlanSegment:
 def _way(
     segment: PlanSegment, joints: Mapping[str, float], forward: bool, partial: bool
 ) -> PlanSegment | None:
-    """Return a segment's motion on to its end or back to its start; None where the arm is there."""
+    """Return a segment's motion to its end or back to its start; None where it is there."""
     trajectory = segment.trajectory
     assert trajectory is not None
     times = trajectory.times - trajectory.times[0]

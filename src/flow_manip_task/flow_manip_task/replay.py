@@ -26,9 +26,13 @@ from flow_manip_task.page import read_report
 
 MAX_BYTES = 512 * 2**20  # of one record's MCAP
 TOPICS = (
-    'observation', 'perception/masks', 'perception/references', 'world_model/object_flow', 'planning/plan',
+    'observation',
+    'perception/masks',
+    'perception/references',
+    'world_model/object_flow',
+    'planning/plan',
     'planning/grasps',
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,8 @@ class RecoverStage(Protocol):
 class Stages:
     """The stages as callables, with no idea whether they are libraries or action clients.
 
-    Each raises subclasses of `FlowManipError` only, and `CancelledError` soon after `cancelled()` turns true.
+    Each raises subclasses of `FlowManipError` only, and `CancelledError` soon after `cancelled()`
+    turns true.
     """
 
     observe: ObserveStage
@@ -155,11 +156,12 @@ class ManipulationResult:
         name: of the code, as in the action files; 'NONE' where all went well.
         message: a sentence with the numbers; of a success what was done.
         failure: which of the published systems' four classes it counts in.
-        stage: where it ended; `DONE` after a success, None where the goal was refused before any stage.
+        stage: where it ended; `DONE` after a success, None where the goal was refused before any.
         seconds: wall time per stage name, all attempts together, in order of first use [s].
         total_seconds: wall time of the goal [s].
         attempts: how many were begun.
-        final_error_metres: object against the end of its flow; NaN if it could not be seen or was not looked at.
+        final_error_metres: object against the end of its flow; NaN if it could not be seen or
+            was not looked at.
         final_error_degrees: likewise; NaN also where the object's shape does not show a rotation.
         record_path: folder of the run's record; empty if there is none.
         record_error: why there is no (whole) record; empty if there is one.

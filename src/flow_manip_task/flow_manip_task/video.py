@@ -18,7 +18,7 @@ MAX_REPEATS = 5 * FRAME_RATE  # a longer pause of the camera is shortened to thi
 
 
 class VideoWriter:
-    """H.264 in yuv420p at a constant rate, playable by browsers, through the ffmpeg of imageio-ffmpeg."""
+    """H.264 in yuv420p at a constant rate, playable by browsers, by imageio-ffmpeg's ffmpeg."""
 
     def __init__(self, path: Path, rate: int = FRAME_RATE) -> None:
         """Say where to; the encoder starts with the first frame."""
@@ -34,7 +34,7 @@ class VideoWriter:
 
         Args:
             image: (H, W, 3) RGB, of the same size as the first.
-            time: of the frame [s]; frames that come faster than the rate are dropped, slower ones repeated.
+            time: of the frame [s]; frames faster than the rate are dropped, slower ones repeated.
 
         Raises:
             InvalidInputError: not an RGB image, or of another size than the first.
@@ -48,7 +48,7 @@ class VideoWriter:
             self._open(width, height, time)
         if self._size != (width, height):
             raise InvalidInputError(f'a frame is {(width, height)}, the first was {self._size}')
-        due = int(round((time - self._start) * self._rate)) + 1 - self.frames
+        due = round((time - self._start) * self._rate) + 1 - self.frames
         data = np.ascontiguousarray(image[:height, :width]).tobytes()
         for _ in range(min(max(due, 0), MAX_REPEATS)):
             self._write(data)

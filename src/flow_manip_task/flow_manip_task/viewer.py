@@ -121,7 +121,7 @@ class SceneView:
                 name, color = f'/mask/{index}', ACCENT if index == 0 else GOOD
                 self._scene.add_point_cloud(name, points, color, POINT_SIZE * 1.6)
                 if len(points):
-                    top = points.mean(axis=0) + [0, 0, 0.06]
+                    top = points.mean(axis=0) + np.array([0, 0, 0.06])
                     self._scene.add_label(f'{name}/label', mask.label, position=tuple(top))
 
     def show_flow(self, flow: ObjectFlow) -> None:

@@ -27,7 +27,8 @@ class FakeRanking:
 class FakeWorld:
     """A scene in which executing a plan moves the red cube as planned, unless errors are queued.
 
-    `errors` holds, by stage name, what its next calls raise (None: works). `calls` lists the calls in order.
+    `errors` holds, by stage name, what its next calls raise (None: works). `calls` lists the
+    calls in order.
     """
 
     errors: dict[str, deque[Exception | None]] = field(default_factory=dict)
@@ -102,9 +103,8 @@ class FakeWorld:
 
     @property
     def stages(self) -> Stages:
-        return Stages(
-            self.observe, self.segment, self.imagine, self.select, self.plan, self.execute, self.recover
-        )  # fmt: skip
+        names = ('observe', 'segment', 'imagine', 'select', 'plan', 'execute', 'recover')
+        return Stages(**{name: getattr(self, name) for name in names})
 
 
 class Heard(Listener):

@@ -111,7 +111,7 @@ def mask_of(name: str, boxes: tuple[Box, ...] = SCENE, score: float = 0.9) -> Ma
 
 
 def put_motion(steps: int = 25) -> np.ndarray:
-    """(T, 4, 4) motion of the red cube onto the plate: up, over, down, with a quarter of a turn."""
+    """(T, 4, 4) motion of the red cube onto the plate: up, over, down, turning by 0.6 rad."""
     s = np.linspace(0, 1, steps)
     start = RED_CUBE.pose[:3, 3]
     goal = np.array([0.55, -0.12, 0.032])

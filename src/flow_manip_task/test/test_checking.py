@@ -159,7 +159,7 @@ def test_a_ball_shows_no_rotation():
     directions = rng.normal(size=(600, 3))
     directions[:, 2] = np.abs(directions[:, 2])
     ball = 0.03 * directions / np.linalg.norm(directions, axis=1, keepdims=True)
-    alignment = align_clouds(ball, ball + [0.01, 0.0, 0.0])
+    alignment = align_clouds(ball, ball + np.array([0.01, 0.0, 0.0]))
     assert alignment.metres == pytest.approx(0.01, abs=0.001)
     assert math.isnan(alignment.degrees)
 

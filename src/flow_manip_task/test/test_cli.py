@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 import subprocess
 import sys
+from typing import ClassVar
 import webbrowser
 
 import pytest
@@ -28,7 +29,7 @@ MISSED = ManipulationResult(
 class FakeClient:
     """In the place of `FlowManipulator`."""
 
-    asked: dict = {}
+    asked: ClassVar[dict] = {}
     answer: object = DONE
 
     def __init__(self, namespace=''):
@@ -128,10 +129,10 @@ def test_the_command_line_needs_no_ros_to_explain_itself():
     script = Path(__file__).parents[1] / 'bin' / 'flow_manip'
     code = (
         'import sys; sys.argv = ["flow_manip", "--help"]\n'
-        'try:\n    import runpy; runpy.run_path(%r, run_name="__main__")\n'
+        f'try:\n    import runpy; runpy.run_path({str(script)!r}, run_name="__main__")\n'
         'except SystemExit as end:\n    assert end.code == 0\n'
         'assert not {"rclpy", "mujoco", "viser", "launch"} & set(sys.modules)\n'
-    ) % str(script)
+    )
     done = subprocess.run(
         [sys.executable, '-c', code], capture_output=True, text=True, check=False
     )

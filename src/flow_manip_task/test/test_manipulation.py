@@ -27,12 +27,14 @@ from flow_manip_core.errors import (
     UnreachableError,
 )
 from flow_manip_core.transforms import make_transform
-from flow_manip_task.manipulation import Manipulation, ManipulationConfig
+from flow_manip_task.manipulation import Manipulation
+from flow_manip_task.policy import ManipulationConfig
 from flow_manip_task.stages import ManipulateRequest
 
 PUT = ManipulateRequest('put the red cube on the plate', seed=7)
 ONCE = [
-    'OBSERVING', 'SEGMENTING', 'IMAGINING', 'SELECTING', 'PLANNING', 'GRASPING', 'FOLLOWING', 'CHECKING',
+    'OBSERVING', 'SEGMENTING', 'IMAGINING', 'SELECTING', 'PLANNING', 'GRASPING', 'FOLLOWING',
+    'CHECKING',
 ]  # fmt: skip
 
 
@@ -60,8 +62,8 @@ def test_a_goal_that_works_goes_once_through_every_stage():
 def test_listeners_receive_every_value_that_a_stage_made():
     _, heard = run(FakeWorld())
     assert heard.values == [
-        'instruction', 'observation', 'mask', 'references', 'candidates', 'ranking', 'flow', 'plan', 'outcome',
-        'observation_after', 'check',
+        'instruction', 'observation', 'mask', 'references', 'candidates', 'ranking', 'flow',
+        'plan', 'outcome',         'observation_after', 'check',
     ]  # fmt: skip
 
 
@@ -261,7 +263,8 @@ def test_a_recovery_that_fails_does_not_hide_what_went_wrong_first():
 
 
 CALLS = [
-    'observe', 'segment', 'imagine', 'select', 'plan', 'execute approach', 'execute follow', 'execute retreat',
+    'observe', 'segment', 'imagine', 'select', 'plan', 'execute approach', 'execute follow',
+    'execute retreat',
 ]  # fmt: skip
 
 

@@ -21,8 +21,8 @@ from flow_manip_task.stages import ManipulateRequest
 
 PUT = ManipulateRequest('put the red cube on the plate', seed=3)
 FILES = {
-    'color.png', 'depth.png', 'observation.json', 'mask.png', 'flow.png', 'flow_3d.png', 'plan.png', 'after.png',
-    'execution.mp4', 'report.json', 'goal.mcap', 'index.html',
+    'color.png', 'depth.png', 'observation.json', 'mask.png', 'flow.png', 'flow_3d.png',
+    'plan.png', 'after.png',     'execution.mp4', 'report.json', 'goal.mcap', 'index.html',
 }  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def label_color(index: int) -> Color:
 def focus_box(
     pixels: ArrayLike, width: int, height: int, least: float = 0.5
 ) -> tuple[int, int, int, int]:
-    """Return the part of an image, in its proportions, that shows (N, 2) pixels with room around them.
+    """Return the part of an image, in its proportions, that shows (N, 2) pixels with room.
 
     Args:
         pixels: what must be seen; non-finite ones are ignored.
@@ -73,7 +73,7 @@ def focus_box(
 
 
 class Canvas:
-    """Draws in pixel coordinates of the camera image, of which it shows the whole or a part, WIDTH pixels wide."""
+    """Draws in the camera image's pixels; shows all of it or a part, WIDTH pixels wide."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Canvas:
         return (camera - self._corner + 0.5) * self._zoom - 0.5
 
     def line(self, points: ArrayLike, color: Color, width: float = 3) -> None:
-        """Draw a polyline through (N, 2) pixels, `width` canvas pixels; parts with non-finite ends are left out."""
+        """Draw a line through (N, 2) pixels, `width` canvas pixels, its finite parts only."""
         for a, b in zip(np.asarray(points)[:-1], np.asarray(points)[1:]):
             if np.isfinite(a).all() and np.isfinite(b).all():
                 thickness = max(1, round(width))
@@ -113,7 +113,7 @@ class Canvas:
     def dot(
         self, point: ArrayLike, color: Color, radius: float = 5, ring: Color | None = None
     ) -> None:
-        """Draw a filled circle at a pixel, `radius` canvas pixels, with a thin `ring` around it if given."""
+        """Draw a disc at a pixel, `radius` canvas pixels, with a thin `ring` if given."""
         if not np.isfinite(point).all():
             return
         center, unit = self._fixed(point), 2**SHIFT
@@ -167,7 +167,7 @@ class Canvas:
         bold: bool = False,
         offset: ArrayLike = (0, 0),
     ) -> None:
-        """Write `offset` canvas pixels from a pixel (PIL's anchors), on a rounded plate of colour `back` unless None."""
+        """Write `offset` canvas pixels from a pixel (PIL's anchors), on a plate if `back`."""
         x, y = (float(v) for v in self.place(point) + np.asarray(offset))
         image = Image.fromarray(self.pixels)
         draw = ImageDraw.Draw(image)

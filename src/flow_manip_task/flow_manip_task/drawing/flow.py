@@ -28,7 +28,7 @@ FAINT = 60  # points that are drawn thin
 def draw_flow(
     observation: Observation, flow: ObjectFlow, mask: Mask | None, title: str
 ) -> NDArray[np.uint8]:
-    """Draw where the points of the flow go: numbered ones large, others thin, colour from start to end.
+    """Draw where the flow's points go: numbered ones large, others thin, coloured by time.
 
     Returns:
         RGB picture of the part of the image that the flow passes through.

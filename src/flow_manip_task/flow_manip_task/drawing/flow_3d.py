@@ -21,7 +21,7 @@ MARGIN = 0.14  # [m] of the scene around the flow
 
 
 def draw_flow_3d(observation: Observation, flow: ObjectFlow, title: str) -> NDArray[np.uint8]:
-    """Draw the scene's cloud and the flow in two views: from the side of the motion and from above.
+    """Draw the scene's cloud and the flow from the side of the motion and from above.
 
     Returns:
         RGB picture.
@@ -75,7 +75,7 @@ def _draw_flow(axes, moved: NDArray, flow: ObjectFlow) -> None:
 
 
 def _frame(axes, moved: NDArray, name: str, above: bool) -> tuple[NDArray, float]:
-    """Set equal scales around the flow, metres on the axes; return the middle and half of the side."""
+    """Set equal scales around the flow; return the middle and half of the side [m]."""
     lower, upper = _bounds(moved)
     middle, half = (lower + upper) / 2, max(float((upper - lower)[:2].max()) / 2, 0.05) + 0.08
     bottom = float(lower[2]) - 0.05

@@ -13,7 +13,7 @@ from flow_manip_task.drawing.canvas import ACCENT, Canvas, focus_box, label_colo
 
 
 def draw_masks(observation: Observation, masks: Sequence[Mask], title: str) -> NDArray[np.uint8]:
-    """Draw the object that moves (orange) and those it is moved relative to, each with its words and score.
+    """Draw the object that moves (orange) and its references, with words and scores.
 
     Returns:
         RGB picture.

@@ -34,7 +34,7 @@ PANEL = 520  # canvas pixels that the panel is wide
 
 
 def draw_plan(observation: Observation, plan: Plan, mask: Mask, title: str) -> NDArray[np.uint8]:
-    """Draw considered grasps (grey), the chosen one (green), the object's way, and a panel with the plan's parts.
+    """Draw considered grasps (grey), the chosen one (green), the object's way, and the parts.
 
     Returns:
         RGB picture.
@@ -57,7 +57,7 @@ def draw_plan(observation: Observation, plan: Plan, mask: Mask, title: str) -> N
 
 
 def gripper_lines(grasp: Grasp) -> NDArray[np.float64]:
-    """Return (4, 2, 3) line segments of a two-finger gripper in the world: handle, palm, two fingers."""
+    """Return (4, 2, 3) line segments in the world: handle, palm and two fingers."""
     half = max(grasp.width, 0.01) / 2 + 0.006
     palm, tip = -FINGER + 0.01, 0.01
     local = np.array(
@@ -83,7 +83,7 @@ def _draw_gripper(
 
 
 def _draw_way(canvas: Canvas, observation: Observation, way: NDArray, end: NDArray) -> None:
-    """Draw the (T, 3) way of the object's centre, and the (N, 3) points of the object at its end."""
+    """Draw the (T, 3) way of the object's centre and its (N, 3) points at the end."""
     pixels, colors = _project(observation, way), time_colors(len(way))
     for pixel in _project(observation, end[:: max(len(end) // 500, 1)]):
         canvas.dot(pixel, colors[-1], 2)

@@ -27,7 +27,8 @@ from flow_manip_ros.markers import cloud_from_observation, flow_markers, plan_ma
 from flow_manip_ros.nodes import PlainNode, run_node
 from flow_manip_task.checking import CheckConfig
 from flow_manip_task.listener import error_code, Listener, Listeners
-from flow_manip_task.manipulation import Manipulation, ManipulationConfig
+from flow_manip_task.manipulation import Manipulation
+from flow_manip_task.policy import ManipulationConfig
 from flow_manip_task.record import RunRecord
 from flow_manip_task.ros.observing import Observer, ObservingConfig
 from flow_manip_task.ros.stage_clients import StageClients, TimeoutsConfig

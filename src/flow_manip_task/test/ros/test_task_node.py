@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from itertools import pairwise
 import json
 import os
 from pathlib import Path
@@ -76,7 +77,8 @@ def test_five_lines_run_a_task_and_bring_back_everything(cell):
     assert result.succeeded, result.sentence
     assert result.final_error_metres < 0.005
     assert list(result.seconds) == [
-        'OBSERVING', 'SEGMENTING', 'IMAGINING', 'SELECTING', 'PLANNING', 'GRASPING', 'FOLLOWING', 'CHECKING',
+        'OBSERVING', 'SEGMENTING', 'IMAGINING', 'SELECTING', 'PLANNING', 'GRASPING', 'FOLLOWING',
+        'CHECKING',
     ]  # fmt: skip
     assert c.world.seeds == [5]
     report = json.loads((Path(result.record_path) / 'report.json').read_text())
@@ -103,7 +105,7 @@ def test_feedback_comes_at_least_twice_a_second_while_a_stage_works(cell):
     c.ros.wait_until(lambda: times and times[-1] > 1.5)
     go_on.set()
     thread.join()
-    gaps = [b - a for a, b in zip(times, times[1:])]
+    gaps = [b - a for a, b in pairwise(times)]
     assert max(gaps) < 0.6
 
 
