@@ -157,9 +157,8 @@ class HeldObject:
         """Say for (K, 4, 4) poses of the object since its start which of them hit the scene.
 
         Things that touch the object where it stands or where it is put down are left out: contact
-        is the point of a
-        placement, and judging the goal is the world model's task. The support may be reached but
-        not entered by 1 cm.
+        is the point of a placement, and judging the goal is the world model's task. The support
+        may be reached but not entered by 1 cm.
         """
         moved = np.stack([transform_points(T, self._shape) for T in object_path])
         above = moved[..., 2] - self._surroundings.support_at(moved)

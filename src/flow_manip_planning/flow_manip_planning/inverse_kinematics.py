@@ -2,9 +2,8 @@
 """Inverse kinematics for many poses at once, and continuation along a path.
 
 Levenberg-Marquardt steps on the pose error (Wampler 1986; Nakamura and Hanafusa 1986) with the
-analytic Jacobian; joints that
-a step would push through a limit are frozen for that step; the redundant joint drifts towards a
-preferred configuration.
+analytic Jacobian; joints that a step would push through a limit are frozen for that step; the
+redundant joint drifts towards a preferred configuration.
 """
 
 from __future__ import annotations

@@ -60,8 +60,8 @@ def smooth_poses(poses: Array, sigma: float) -> Array:
     """Smooth (T, 4, 4) poses by a Gaussian over the steps, without moving the ends.
 
     Ends are continued by point reflection, so a straight motion stays what it is. Rotations are
-    averaged as unit
-    quaternions, which is exact enough for neighbours a few degrees apart (Gramkow 2001).
+    averaged as unit quaternions, which is exact enough for neighbours a few degrees apart (Gramkow
+    2001).
     """
     if sigma <= 0 or len(poses) < 3:
         return poses

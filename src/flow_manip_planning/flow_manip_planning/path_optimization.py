@@ -2,10 +2,9 @@
 """Least-squares polish of a joint path that already follows its hand poses.
 
 NovaFlow's trajectory optimisation (smoothness 10, limits 100, collision 15, rest pose 0.1, both
-ends exact, Levenberg-Marquardt)
-plus a stiff residual on the hand's pose at every step. All Jacobians are analytic; the normal
-equations couple a step
-only to the next two, so they are solved as a banded system in time linear in the number of steps.
+ends exact, Levenberg-Marquardt) plus a stiff residual on the hand's pose at every step. All
+Jacobians are analytic; the normal equations couple a step only to the next two, so they are solved
+as a banded system in time linear in the number of steps.
 """
 
 from __future__ import annotations

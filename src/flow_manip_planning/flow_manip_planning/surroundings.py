@@ -72,9 +72,8 @@ def perceive(
     """Split an observation into support, object and obstacles.
 
     Obstacles are filled down to the support: what is under a seen surface counts as occupied.
-    Unseen space behind an
-    object is free. Points within 2 cm of the robot's own shape at the observed joints are dropped
-    if `robot` is given.
+    Unseen space behind an object is free. Points within 2 cm of the robot's own shape at the
+    observed joints are dropped if `robot` is given.
 
     Raises:
         NoGraspError: fewer than 20 of the mask's pixels have depth.

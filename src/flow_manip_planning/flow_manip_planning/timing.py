@@ -2,12 +2,10 @@
 """Time along a joint path: as fast as the limits allow and no faster than wished.
 
 TOPP-RA (Pham and Pham 2018): along q(s) the state is the squared path speed x = (ds/dt)^2 and the
-control is u = d2s/dt2, so
-velocity and acceleration limits are linear in (x, u). One backward pass finds the largest x from
-which the rest of the path can
-still be stopped in time, one forward pass takes the largest u that stays below it. With the flow's
-own time as s, the wish is the
-bound x <= 1: the flow's times are kept wherever the joints can follow.
+control is u = d2s/dt2, so velocity and acceleration limits are linear in (x, u). One backward pass
+finds the largest x from which the rest of the path can still be stopped in time, one forward pass
+takes the largest u that stays below it. With the flow's own time as s, the wish is the bound x <=
+1: the flow's times are kept wherever the joints can follow.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 """Rigid objects: the hand holds the object and carries it along the fitted motion of its flow.
 
 Every grasp is tested before anything moves: inverse kinematics and collision at pre-grasp, at the
-grasp, along the whole flow and on
-the way back. The best that passes gets free motion from and to home, a polished joint path
-(NovaFlow) and timing.
+grasp, along the whole flow and on the way back. The best that passes gets free motion from and to
+home, a polished joint path (NovaFlow) and timing.
 """
 
 from __future__ import annotations
@@ -133,6 +132,7 @@ class RigidPathPlanner:
         surroundings = perceive(observation, mask, self._context, self._robot)
         stop_if(cancelled)
         shape = complete_object(observation, mask, surroundings)
+        stop_if(cancelled)
         dense = resample_path(path, shape.center, config.step_translation, config.step_rotation)
         return _Task(
             surroundings=surroundings,

@@ -2,10 +2,9 @@
 """Antipodal grasps on the partial cloud of one object.
 
 Hand poses are sampled at surface points and judged by what lies in the gripper's boxes (ten Pas
-and Platt 2015): the fingers
-and the palm must be free, the two contact patches must face each other within the friction cone
-(Nguyen 1988; Mahler et al. 2017 score
-alike). Works on whole objects between the fingers and on rims with one finger inside.
+and Platt 2015): the fingers and the palm must be free, the two contact patches must face each
+other within the friction cone (Nguyen 1988; Mahler et al. 2017 score alike). Works on whole
+objects between the fingers and on rims with one finger inside.
 """
 
 from __future__ import annotations
@@ -96,6 +95,7 @@ class AntipodalGrasps:
             CancelledError: `cancelled` said so.
         """
         surroundings = perceive(observation, mask, self._context, self._robot)
+        stop_if(cancelled)
         shape = complete_object(observation, mask, surroundings)
         rng = np.random.default_rng(seed)
         # On a leaning support the uphill finger meets it first.

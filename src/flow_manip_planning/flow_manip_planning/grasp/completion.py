@@ -2,10 +2,8 @@
 """The side of an object that one camera cannot see, guessed.
 
 A vertical plane of symmetry is searched for whose mirrored points contradict nothing that was seen
-(Bohg et al. 2011): a mirrored
-point may lie on or behind the seen surface, never in seen free space. What is seen from above is
-then taken to reach
-down to the support along its outline.
+(Bohg et al. 2011): a mirrored point may lie on or behind the seen surface, never in seen free
+space. What is seen from above is then taken to reach down to the support along its outline.
 """
 
 from __future__ import annotations
