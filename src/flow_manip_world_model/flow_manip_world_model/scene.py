@@ -10,6 +10,7 @@ is moved through what nobody has seen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 import logging
 
@@ -188,13 +189,23 @@ class Scene:
         return own, np.where(inside, seen, np.nan), pixels
 
 
-def build_scene(observation: Observation, rig: RigConfig, moving: Mask) -> Scene:
+def keep_going() -> None:
+    """Do nothing: the poll of callers that never cancel."""
+
+
+def build_scene(
+    observation: Observation,
+    rig: RigConfig,
+    moving: Mask,
+    poll: Callable[[], None] = keep_going,
+) -> Scene:
     """Sort an observation.
 
     Args:
         observation: expressed in the rig's world frame.
         rig: workspace and rough support height.
         moving: mask of the object that is to be moved; it is no obstacle to itself.
+        poll: called between the steps of the work; what it raises passes through.
 
     Raises:
         InvalidInputError: no point of the observation lies in the workspace, or sizes differ.
@@ -203,7 +214,10 @@ def build_scene(observation: Observation, rig: RigConfig, moving: Mask) -> Scene
         raise InvalidInputError(
             f'mask is {moving.pixels.shape}, the image {observation.depth.shape}'
         )
-    points = drop_flying_points(observation.points_world(), observation.depth)
+    points = observation.points_world()
+    poll()
+    points = drop_flying_points(points, observation.depth)
+    poll()
     own = grow_mask(moving.pixels, MASK_MARGIN)
     others = points[~own]
     grid = Grid.covering(rig.workspace, CELL, GRID_MARGIN)
@@ -212,9 +226,12 @@ def build_scene(observation: Observation, rig: RigConfig, moving: Mask) -> Scene
     others = others[others[:, 2] < rig.workspace.upper[2]]
     if not len(others):
         raise InvalidInputError('no point of the observation lies in the workspace of the rig')
+    poll()
     support = fit_support(others, rig.support_height)
+    poll()
     right, away = image_directions(observation.T_world_camera)
     top = grid.height_map(others, TOP_SHARE)
+    poll()
     scene = Scene(
         observation=observation,
         workspace=rig.workspace,
@@ -229,6 +246,7 @@ def build_scene(observation: Observation, rig: RigConfig, moving: Mask) -> Scene
         right=right,
         away=away,
     )
+    poll()
     filled, seen = _carve(scene)
     return replace(scene, filled=filled, seen=seen)
 

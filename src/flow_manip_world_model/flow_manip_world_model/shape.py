@@ -12,6 +12,7 @@ Where no axis fits, only what is visible counts. Downwards the object reaches to
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -22,7 +23,7 @@ from scipy.spatial import ConvexHull, QhullError
 from flow_manip_core.observation import Mask
 from flow_manip_world_model.grid import Grid, rotated
 from flow_manip_world_model.points import farthest_points, object_points
-from flow_manip_world_model.scene import Scene
+from flow_manip_world_model.scene import keep_going, Scene
 
 SEARCH_POINTS = 160
 SEARCH_STEP = 0.0015  # [m]
@@ -97,7 +98,12 @@ class ObjectShape:
 
 
 def estimate_shape(
-    scene: Scene, mask: Mask, *, erosion: int = 2, minimum: int = 40
+    scene: Scene,
+    mask: Mask,
+    *,
+    erosion: int = 2,
+    minimum: int = 40,
+    poll: Callable[[], None] = keep_going,
 ) -> ObjectShape:
     """Complete the object of `mask`.
 
@@ -106,8 +112,10 @@ def estimate_shape(
     """
     visible = object_points(scene.points, mask, erosion=erosion, minimum=minimum)
     visible = visible[:: -(-len(visible) // MAX_POINTS)]
+    poll()
     beside = pixels_beside(mask)
     center, contradiction = find_axis(scene, beside, visible)
+    poll()
     symmetric = contradiction <= MAX_CONTRADICTION
     points = visible
     if symmetric:

@@ -116,13 +116,16 @@ class RuleBasedFlow:
         self._check(parsed, masks, num_candidates)
         self._check_frame(observation)
 
-        def report(text: str, progress: float) -> None:
+        def poll() -> None:
             if cancelled():
-                raise CancelledError(f'cancelled while {text}')
+                raise CancelledError(f"cancelled while imagining '{parsed.text}'")
+
+        def report(text: str, progress: float) -> None:
+            poll()
             on_progress(text, progress)
 
         count = num_candidates or self._config.num_candidates
-        request = self._look(observation, parsed, masks, seed, count, report)
+        request = self._look(observation, parsed, masks, seed, count, report, poll)
         points = request.shape.visible[
             farthest_points(request.shape.visible, self._config.num_points)
         ]
@@ -191,18 +194,25 @@ class RuleBasedFlow:
         seed: int,
         count: int,
         report: Callable[[str, float], None],
+        poll: Callable[[], None],
     ) -> _Request:
         """Build the scene and complete the objects that the instruction names."""
         config = self._config
-        limits = {'erosion': config.mask_erosion, 'minimum': config.min_points}
+        limits = {
+            'erosion': config.mask_erosion,
+            'minimum': config.min_points,
+            'poll': poll,
+        }
         report('looking at the scene', 0.0)
-        scene = build_scene(observation, self._context.rig, masks[0])
+        scene = build_scene(observation, self._context.rig, masks[0], poll)
         report('completing the object', 0.2)
         shape = estimate_shape(scene, masks[0], **limits)
         targets = []
         for mask in masks[1:]:
             report('completing the references', 0.3)
-            targets.append(placing.make_target(scene, mask, estimate_shape(scene, mask, **limits)))
+            shape_of_target = estimate_shape(scene, mask, **limits)
+            poll()
+            targets.append(placing.make_target(scene, mask, shape_of_target))
         report('searching the goal', 0.4)
         rng = np.random.default_rng(seed)
         return _Request(parsed, scene, shape, tuple(targets), rng, count)
