@@ -62,7 +62,7 @@ class TaskNode(PlainNode):
         self._about = {
             'pipeline': pipeline,
             'robot': context.robot.name,
-            'camera': context.rig.camera.name,
+            'rig': self.get_parameter('rig').value,
         }
         self._gripper = context.robot.gripper
         self._status = self.create_publisher(StageReport, 'task/status', qos.LATCHED)
