@@ -140,7 +140,7 @@ def run_trial(local: LocalCell, trial: Trial) -> TrialOutcome:
     begun = time.monotonic()
     result = local.run(ManipulateRequest(trial.instruction, seed=trial.seed))
     wall, simulated = time.monotonic() - begun, local.cell.time
-    success = trial.success(local.cell)
+    success = bool(trial.success(local.cell))
     return TrialOutcome(
         seed=trial.seed,
         instruction=trial.instruction,

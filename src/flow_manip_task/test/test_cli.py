@@ -211,3 +211,10 @@ def test_a_failed_goal_of_the_state_machine_reads_the_same():
     world = FakeWorld().fail('execute grasp', *[GraspMissedError('closed on nothing')] * 2)
     result = Manipulation(world.stages).run(ManipulateRequest(PUT))
     assert report(result)[-1] == 'failed: 304 GRASP_MISSED: closed on nothing'
+
+
+def test_trials_that_could_not_be_written_are_not_begun(tmp_path, capsys):
+    blocked = tmp_path / 'file'
+    blocked.write_text('in the way')
+    assert cli(['trials', '--n', '1', '--json', str(blocked / 'out.json')]) == 1
+    assert 'file' in capsys.readouterr().err

@@ -79,6 +79,7 @@ def test_a_success_that_only_the_pipeline_saw_failed_in_execution():
 def test_a_seeded_trial_succeeds_and_repeats_in_the_simulated_cell():
     first, again = (run_trials(1, seed=0)[0] for _ in range(2))
     assert first.success, first.message
+    json.dumps(as_json(summarize([first], task='', pipeline='', robot=''), [first]))
     assert (first.simulated_seconds, first.error_metres) == (
         again.simulated_seconds,
         again.error_metres,

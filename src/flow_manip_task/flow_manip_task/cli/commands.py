@@ -109,6 +109,14 @@ def trials(options: Namespace) -> int:
     """Run seeded trials and print their table."""
     from flow_manip_task import evaluation
 
+    if options.json:
+        # Better now than after an hour of trials.
+        try:
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            options.json.touch()
+        except OSError as error:
+            raise RecordError(f'{options.json}: {error.strerror}') from error
+
     def on_trial(outcome: evaluation.TrialOutcome) -> None:
         verdict = 'ok    ' if outcome.success else 'FAILED'
         why = '' if outcome.success else f'  {outcome.failure}: {outcome.name} {outcome.message}'
@@ -136,7 +144,6 @@ def trials(options: Namespace) -> int:
     print(evaluation.table(summary))
     if options.json:
         text = json.dumps(evaluation.as_json(summary, outcomes), indent=1)
-        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(text + '\n', encoding='utf-8')
     return 0
 
