@@ -10,6 +10,7 @@ from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import (
+    EnvironmentVariable,
     EqualsSubstitution,
     LaunchConfiguration,
     PathJoinSubstitution,
@@ -21,6 +22,9 @@ from launch_ros.substitutions import FindPackageShare
 SHARE = FindPackageShare('flow_manip')
 CONFIG = PathJoinSubstitution([SHARE, 'config'])
 SIMULATED = EqualsSubstitution(LaunchConfiguration('hardware'), 'mujoco')
+
+# Several processes that each use every core only wait for each other.
+ONE_THREAD = EnvironmentVariable('OMP_NUM_THREADS', default_value='1')
 
 # Later files win.
 PARAMETER_FILES = [
@@ -127,6 +131,7 @@ def node(
         output='screen',
         parameters=[*PARAMETER_FILES, {'use_sim_time': SIMULATED, **(parameters or {})}],
         ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+        additional_env={'OMP_NUM_THREADS': ONE_THREAD},
         **kwargs,
     )
 
