@@ -140,11 +140,11 @@ def trials(options: Namespace) -> int:
         pipeline=options.pipeline,
         robot=options.robot,
     )
-    print()
-    print(evaluation.table(summary))
     if options.json:
         text = json.dumps(evaluation.as_json(summary, outcomes), indent=1)
         options.json.write_text(text + '\n', encoding='utf-8')
+    print()
+    print(evaluation.table(summary))
     return 0
 
 
