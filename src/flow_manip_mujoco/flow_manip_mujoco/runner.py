@@ -99,9 +99,13 @@ class CellRunner:
         self._thread = threading.Thread(target=self._run, name='physics', daemon=True)
         self._thread.start()
 
+    def halt(self) -> None:
+        """Step no more; does not wait, so the thread itself may call it."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """Stop stepping and wait for the thread."""
-        self._stopping.set()
+        self.halt()
         if self._thread is not None:
             self._thread.join()
             self._thread = None

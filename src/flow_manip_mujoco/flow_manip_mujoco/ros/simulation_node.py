@@ -131,6 +131,16 @@ class SimulationNode(ManagedNode):
             self.cell.close()
             del self.cell
 
+    def destroy_node(self) -> None:
+        """Stop the threads and whoever waits for them, then give the node back."""
+        if hasattr(self, '_arm'):
+            self.runner.stop()
+            self._arm.abandon()
+            self._gripper.abandon()
+        if hasattr(self, 'cell') and self._worker is not None:
+            self._worker.close()
+        super().destroy_node()
+
     def _on_tick(self, now: float) -> None:
         """Say what is due; called in the physics thread."""
         with self._unless_shut_down():
@@ -149,6 +159,7 @@ class SimulationNode(ManagedNode):
         except Exception:
             if self.context.ok():
                 raise
+            self.runner.halt()
 
     def _tell(self, now: float) -> None:
         self._clock_publisher.publish(now)
