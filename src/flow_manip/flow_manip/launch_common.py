@@ -12,6 +12,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import (
     EnvironmentVariable,
     EqualsSubstitution,
+    IfElseSubstitution,
     LaunchConfiguration,
     PathJoinSubstitution,
 )
@@ -22,6 +23,12 @@ from launch_ros.substitutions import FindPackageShare
 SHARE = FindPackageShare('flow_manip')
 CONFIG = PathJoinSubstitution([SHARE, 'config'])
 SIMULATED = EqualsSubstitution(LaunchConfiguration('hardware'), 'mujoco')
+
+# How long a silent node that moves the arm still counts as alive, after its lease [s]: a simulated
+# arm hurts nobody, and a laptop that simulates is busy.
+SILENCE = ParameterValue(
+    IfElseSubstitution(SIMULATED, if_value='1.5', else_value='0.05'), value_type=float
+)
 
 # Several processes that each use every core only wait for each other.
 ONE_THREAD = EnvironmentVariable('OMP_NUM_THREADS', default_value='1')

@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from action_msgs.msg import GoalStatus
-from rclpy.action import ActionClient
+import rclpy.action
 from rclpy.client import Client
 from rclpy.task import Future
 
@@ -28,6 +28,38 @@ from flow_manip_ros.watchdog import PeerWatch
 
 POLL = 0.01  # [s] how often a blocked call looks at `cancelled` and at the peer
 CANCEL_GRACE = 3.0  # [s] a cancelled goal may take to brake
+
+
+class ActionClient(rclpy.action.ActionClient):
+    """The real client, safe to use from threads beside the executor's.
+
+    rclpy (7.1) registers a request after it has sent it: an answer that another thread takes in
+    between is dropped, and the future never ends. Here answers wait for the registration.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take the arguments of `rclpy.action.ActionClient`."""
+        self._registering = threading.RLock()
+        super().__init__(*args, **kwargs)
+
+    def send_goal_async(self, *args: Any, **kwargs: Any) -> Future:
+        """Send a goal; the future holds its handle."""
+        with self._registering:
+            return super().send_goal_async(*args, **kwargs)
+
+    def _get_result_async(self, goal_handle: Any) -> Future:
+        with self._registering:
+            return super()._get_result_async(goal_handle)
+
+    def _cancel_goal_async(self, goal_handle: Any) -> Future:
+        with self._registering:
+            return super()._cancel_goal_async(goal_handle)
+
+    async def execute(self, taken_data: Any) -> None:
+        """Hand answers to the futures that wait for them."""
+        with self._registering:
+            pass
+        await super().execute(taken_data)
 
 
 def never() -> bool:

@@ -9,6 +9,7 @@ liveliness lease; whoever depends on that node watches the lease.
 from __future__ import annotations
 
 import threading
+import time
 
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -37,10 +38,22 @@ class Heartbeat:
 class PeerWatch:
     """Knows whether the node `peer` is alive."""
 
-    def __init__(self, node: Node, peer: str, callback_group: object = None) -> None:
-        """Watch ``<peer>/heartbeat`` in the namespace of `node`."""
+    def __init__(
+        self, node: Node, peer: str, callback_group: object = None, *, patience: float = 0.0
+    ) -> None:
+        """Watch ``<peer>/heartbeat`` in the namespace of `node`.
+
+        Args:
+            node: that depends on the peer.
+            peer: name of the other node.
+            callback_group: for the lease's events.
+            patience: how long after a lost lease the peer still counts as alive [s]: on a busy
+                machine a lease may lapse although nobody died.
+        """
         self.peer = peer
-        self._alive = threading.Event()
+        self._patience = patience
+        self._seen = threading.Event()
+        self._lost_at: float | None = None
         self._subscription = node.create_subscription(
             Empty,
             f'{peer}/heartbeat',
@@ -52,15 +65,24 @@ class PeerWatch:
 
     @property
     def alive(self) -> bool:
-        """True while at least one node of that name renews its lease."""
-        return self._alive.is_set()
+        """True while a node of that name renews its lease, and `patience` seconds longer."""
+        lost_at = self._lost_at
+        if lost_at is not None and time.monotonic() - lost_at > self._patience:
+            return False
+        return self._seen.is_set()
 
     def wait(self, timeout: float) -> bool:
         """Wait until the peer is there; say whether it came in time [s]."""
-        return self._alive.wait(timeout)
+        deadline = time.monotonic() + timeout
+        while not self.alive:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        return True
 
     def _on_liveliness(self, event: object) -> None:
         if event.alive_count > 0:  # type: ignore[attr-defined]
-            self._alive.set()
+            self._lost_at = None
+            self._seen.set()
         else:
-            self._alive.clear()
+            self._lost_at = time.monotonic()

@@ -9,7 +9,6 @@ from typing import Any
 
 from control_msgs.action import FollowJointTrajectory, GripperCommand
 from flow_manip_msgs.action import ExecutePlan
-from rclpy.action import ActionClient
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from sensor_msgs.msg import JointState
 
@@ -24,7 +23,7 @@ from flow_manip_core.errors import (
 from flow_manip_core.plan import Trajectory
 from flow_manip_core.robot import RobotConfig
 from flow_manip_ros import qos
-from flow_manip_ros.calls import call_action
+from flow_manip_ros.calls import ActionClient, call_action
 from flow_manip_ros.conversions import (
     duration_from_seconds,
     msg_from_trajectory,
@@ -48,6 +47,7 @@ class ControlConfig:
         duration_margin: ... plus this [s].
         goal_tolerance: of each joint at the end of a motion [rad].
         driver: node whose death stops everything; empty: nobody is watched.
+        driver_silence: how long after its lease the driver still counts as alive [s].
         execution: limits and thresholds.
     """
 
@@ -64,6 +64,7 @@ class ControlConfig:
         default=0.02, metadata={'doc': 'Of each joint at the end of a motion [rad]'}
     )
     driver: str = field(default='', metadata={'doc': 'Node whose death stops the arm'})
+    driver_silence: float = field(default=0.05, metadata={'doc': 'After its lease [s]'})
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
 
 
@@ -249,7 +250,9 @@ class ControlNode(PlainNode):
         context = self.parameters.context()
         config = self.parameters.dataclass(ControlConfig)
         self.parameters.check()
-        watch = PeerWatch(self, config.driver) if config.driver else None
+        watch = None
+        if config.driver:
+            watch = PeerWatch(self, config.driver, patience=config.driver_silence)
         states = JointStates(self, config.state_timeout)
         arm = ControllerArm(self, context.robot, config, states, watch)
         gripper = ControllerGripper(self, context.robot, states, watch)

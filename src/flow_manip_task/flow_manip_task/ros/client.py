@@ -21,7 +21,6 @@ from typing import Any
 
 from flow_manip_msgs.action import Manipulate
 import rclpy
-from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -35,6 +34,7 @@ from flow_manip_core.errors import (
     Stage,
     StageTimeoutError,
 )
+from flow_manip_ros.calls import ActionClient
 from flow_manip_ros.conversions import image_from_array
 from flow_manip_ros.watchdog import PeerWatch
 from flow_manip_task.stages import ManipulateRequest, ManipulationResult

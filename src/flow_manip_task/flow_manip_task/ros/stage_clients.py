@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-import math
 import time
 from typing import Any
 
@@ -13,7 +12,6 @@ from flow_manip_msgs.action import ExecutePlan, GenerateFlow, PlanFromFlow
 from flow_manip_msgs.srv import RankFlows, Segment
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.action import ActionClient
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
@@ -22,7 +20,7 @@ from flow_manip_core.flow import ObjectFlow
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.plan import ExecutionOutcome, Plan
 from flow_manip_core.robot import RobotConfig
-from flow_manip_ros.calls import call_action, call_service
+from flow_manip_ros.calls import ActionClient, call_action, call_service
 from flow_manip_ros.conversions import (
     flow_from_msg,
     grasp_from_msg,
@@ -67,34 +65,6 @@ class TimeoutsConfig:
     server: float = field(default=2.0, metadata={'doc': 'For a server to be there [s]'})
 
 
-class PatientWatch:
-    """A watch that takes a peer for dead only after some silence, as `PeerWatch` otherwise.
-
-    While nothing moves, a peer that misses a lease because the machine is busy does no harm.
-    """
-
-    def __init__(self, watch: PeerWatch, silence: float) -> None:
-        """Allow `silence` seconds after the lease was lost."""
-        self.peer = watch.peer
-        self._watch, self._silence = watch, silence
-        self._last = -math.inf
-
-    @property
-    def alive(self) -> bool:
-        """True unless the peer has been silent for too long."""
-        now = time.monotonic()
-        if self._watch.alive:
-            self._last = now
-        return now - self._last <= self._silence
-
-    def wait(self, timeout: float) -> bool:
-        """Wait until the peer is there; say whether it came in time [s]."""
-        if self._watch.wait(timeout):
-            self._last = time.monotonic()
-            return True
-        return False
-
-
 @dataclass(frozen=True)
 class RankedFlows:
     """What the selector said, as `flow_manip_task.stages.Ranking`."""
@@ -119,7 +89,7 @@ class StageClients:
         self._plan = ActionClient(node, PlanFromFlow, 'plan_from_flow', callback_group=group)
         self._execute = ActionClient(node, ExecutePlan, 'execute_plan', callback_group=group)
         self._watches = {
-            name: PatientWatch(PeerWatch(node, name, group), silence)
+            name: PeerWatch(node, name, group, patience=silence)
             for name, silence in (
                 ('segmentation_node', timeouts.silence),
                 ('world_model_node', timeouts.silence),
