@@ -3,11 +3,11 @@
 
 from launch import LaunchDescription
 
-from flow_manip.launch_common import arguments, lifecycle_parameters, node, rig_parameters
+from flow_manip.launch_common import arguments, compute_parameters, lifecycle_parameters, node
 
 
 def generate_launch_description() -> LaunchDescription:
-    parameters = {**rig_parameters(), **lifecycle_parameters()}
+    parameters = {**compute_parameters(), **lifecycle_parameters()}
     return LaunchDescription(
         [*arguments(), node('flow_manip_perception', 'segmentation_node', parameters)]
     )

@@ -3,11 +3,11 @@
 
 from launch import LaunchDescription
 
-from flow_manip.launch_common import arguments, node, rig_parameters
+from flow_manip.launch_common import arguments, compute_parameters, node
 
 
 def generate_launch_description() -> LaunchDescription:
-    parameters = rig_parameters()
+    parameters = compute_parameters()
     return LaunchDescription(
         [*arguments(), node('flow_manip_planning', 'planning_node', parameters)]
     )

@@ -148,6 +148,15 @@ def rig_parameters() -> dict[str, Any]:
     return {'robot': LaunchConfiguration('robot'), 'rig': LaunchConfiguration('rig')}
 
 
+def compute_parameters() -> dict[str, Any]:
+    """Return the parameters of a node that computes answers from stamped requests.
+
+    It needs no clock, and in Python listening to a simulated one, 100 times a second, would take
+    much of the time that it has for computing.
+    """
+    return {**rig_parameters(), 'use_sim_time': False}
+
+
 def camera_remappings() -> list[tuple[str, LaunchConfiguration]]:
     """Return the remappings of a node that subscribes to the rig's camera."""
     return [

@@ -17,23 +17,10 @@ from flow_manip_core.errors import (
     ObjectLostError,
     StaleInputError,
 )
-from flow_manip_core.plan import ExecutionOutcome, Plan, PlanSegment
+from flow_manip_core.plan import ExecutionOutcome, GripperReading, Plan, PlanSegment
 from flow_manip_core.robot import Context
 
 Cancelled = Callable[[], bool]
-
-
-@dataclass(frozen=True)
-class GripperReading:
-    """What the gripper reports after a command.
-
-    Attributes:
-        width: opening between the fingers [m].
-        stalled: it pushed against something and stopped.
-    """
-
-    width: float
-    stalled: bool
 
 
 class Arm(Protocol):

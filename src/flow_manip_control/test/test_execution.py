@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flow_manip_control.execution import GripperReading, PlanExecutor
+from flow_manip_control.execution import PlanExecutor
 from flow_manip_core.errors import (
     BadTrajectoryError,
     CancelledError,
@@ -12,7 +12,7 @@ from flow_manip_core.errors import (
     ObjectLostError,
     StaleInputError,
 )
-from flow_manip_core.plan import Grasp, Plan, PlanSegment, Trajectory
+from flow_manip_core.plan import Grasp, GripperReading, Plan, PlanSegment, Trajectory
 from flow_manip_core.transforms import make_transform
 
 

@@ -150,6 +150,19 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class GripperReading:
+    """What a gripper reports after a command.
+
+    Attributes:
+        width: opening between the fingers [m].
+        stalled: they pushed against something and stopped.
+    """
+
+    width: float
+    stalled: bool
+
+
+@dataclass(frozen=True)
 class ExecutionOutcome:
     """What the robot reports after a plan.
 

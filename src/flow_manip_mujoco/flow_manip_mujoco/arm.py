@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from flow_manip_core.errors import (
     StageTimeoutError,
     ToleranceViolatedError,
 )
-from flow_manip_core.plan import Trajectory
+from flow_manip_core.plan import GripperReading, Trajectory
 from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.panda import ARM_JOINTS
 from flow_manip_mujoco.splines import SplineTrajectory
@@ -24,19 +23,6 @@ from flow_manip_mujoco.tracking import Outcome, ToleranceConfig, Tolerances, Tra
 Cancelled = Callable[[], bool]
 
 _POLL_PERIOD = 0.01  # [s] simulated between looks at `cancelled`
-
-
-@dataclass(frozen=True)
-class GripperReading:
-    """How a gripper command ended.
-
-    Attributes:
-        width: opening between the fingers [m].
-        stalled: they stand, pressing, away from where they were sent.
-    """
-
-    width: float
-    stalled: bool
 
 
 class CellArm:

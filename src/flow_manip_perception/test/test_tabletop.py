@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
 import os
 from pathlib import Path
 import time
@@ -284,3 +285,14 @@ def test_a_thing_on_a_dish_of_its_own_colour_is_an_object(scene, shapes, segment
     observation, label = scene.render(noise=0.001)
     assert overlap(segmenter.segment(observation, f'red {thing}').pixels, label == above) > 0.7
     assert overlap(segmenter.segment(observation, f'red {dish}').pixels, label == below) > 0.7
+
+
+def test_an_image_is_searched_once_and_another_one_anew(scene, shapes, segmenter):
+    scene.add(shapes['box']((0.5, 0, 0), (0.04, 0.04, 0.04)), 'red')
+    first, _ = scene.render()
+    scene.add(shapes['box']((0.5, 0.1, 0), (0.04, 0.04, 0.04)), 'green')
+    second, _ = scene.render()
+    assert segmenter.describe(first) == ['red cube']
+    again = replace(first, stamp=first.stamp + 1)
+    assert segmenter.find_objects(again) is segmenter.find_objects(first)
+    assert sorted(segmenter.describe(second)) == ['green cube', 'red cube']

@@ -202,9 +202,14 @@ def _transform(translation: tuple, quaternion: tuple) -> NDArray[np.float64]:
 # Camera and observation
 
 
-def camera_from_info(info: CameraInfo) -> CameraModel:
-    """Read intrinsics; a distorted camera (any d other than zero) is refused."""
-    if any(abs(d) > 1e-9 for d in info.d):
+def camera_from_info(info: CameraInfo, *, distorted: bool = False) -> CameraModel:
+    """Read intrinsics.
+
+    Args:
+        info: of the image.
+        distorted: the caller rectifies the image; otherwise any d other than zero is refused.
+    """
+    if not distorted and any(abs(d) > 1e-9 for d in info.d):
         raise InvalidInputError('camera_info has distortion; use a rectified image')
     return CameraModel.from_matrix(info.width, info.height, np.array(info.k))
 

@@ -12,7 +12,7 @@ from flow_manip_msgs.action import ExecutePlan
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from sensor_msgs.msg import JointState
 
-from flow_manip_control.execution import ExecutionConfig, GripperReading, PlanExecutor
+from flow_manip_control.execution import ExecutionConfig, PlanExecutor
 from flow_manip_core.errors import (
     ControllerRejectedError,
     RejectedError,
@@ -20,7 +20,7 @@ from flow_manip_core.errors import (
     StaleInputError,
     ToleranceViolatedError,
 )
-from flow_manip_core.plan import Trajectory
+from flow_manip_core.plan import GripperReading, Trajectory
 from flow_manip_core.robot import RobotConfig
 from flow_manip_ros import qos
 from flow_manip_ros.calls import ActionClient, call_action

@@ -12,9 +12,10 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
-from flow_manip_core.robot import CameraConfig
+from flow_manip_core.robot import CameraConfig, RobotConfig
 from flow_manip_core.transforms import invert_transform, make_transform
 from flow_manip_mujoco.cell import camera_model_of, SimulatedCell
 from flow_manip_mujoco.panda import ARM_JOINTS, FINGER_JOINTS
@@ -70,6 +71,16 @@ class JointPublisher:
         message.velocity = list(cell.joint_velocities().values())
         message.effort = [*torques, *[cell.gripper_controller.status.effort] * 2]
         self._publisher.publish(message)
+
+
+class DescriptionPublisher:
+    """Publishes `robot_description` as a robot_state_publisher does."""
+
+    def __init__(self, node: Node, robot: RobotConfig) -> None:
+        """Publish the robot's URDF once, latched."""
+        self._publisher = node.create_publisher(String, 'robot_description', qos.LATCHED)
+        urdf = (robot.folder / robot.urdf).read_text(encoding='utf-8')
+        self._publisher.publish(String(data=urdf))
 
 
 class FramePublisher:

@@ -19,6 +19,7 @@ from flow_manip_mujoco.ros.gripper_server import GripperServer
 from flow_manip_mujoco.ros.publishers import (
     CameraPublisher,
     ClockPublisher,
+    DescriptionPublisher,
     FramePublisher,
     JointPublisher,
     TruthPublisher,
@@ -78,6 +79,7 @@ class SimulationNode(ManagedNode):
         self._clock_publisher, self._joint_publisher = ClockPublisher(self), JointPublisher(self)
         self._frame_publisher, self._truth_publisher = FramePublisher(self), TruthPublisher(self)
         self._camera_publisher = CameraPublisher(self, self._rig_context.rig.camera)
+        self._description_publisher = DescriptionPublisher(self, self._rig_context.robot)
 
     def set_up(self) -> None:
         """Build the cell and everything that speaks for it."""

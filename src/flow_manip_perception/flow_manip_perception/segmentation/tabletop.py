@@ -69,6 +69,8 @@ class TabletopSegmenter:
         self._grounding = GroundingConfig(
             min_score=config.min_score, clear_ratio=config.clear_ratio
         )
+        # One goal asks several questions about one image; finding the objects is most of the work.
+        self._last: tuple[Observation, tuple[View, list[ObjectAttributes]]] | None = None
 
     def segment(self, observation: Observation, phrase: str) -> Mask:
         """Return the one object that `phrase` names.
@@ -105,6 +107,11 @@ class TabletopSegmenter:
         Raises:
             NoSupportError: no plane that objects stand on was found.
         """
+        if self._last is None or not _same_view(self._last[0], observation):
+            self._last = (observation, self._find(observation))
+        return self._last[1]
+
+    def _find(self, observation: Observation) -> tuple[View, list[ObjectAttributes]]:
         points = observation.points_world()
         view = make_view(observation, points, self._fit(points), self._rig.workspace)
         foreground = find_foreground(view, self._config.min_height, self._config.min_contrast)
@@ -142,6 +149,16 @@ class TabletopSegmenter:
         if not pixels.any():
             raise InvalidInputError('nothing of the support is free')
         return Mask(pixels, label, 1.0)
+
+
+def _same_view(a: Observation, b: Observation) -> bool:
+    """Say whether two observations show the same, down to the last pixel."""
+    return a is b or (
+        a.camera == b.camera
+        and np.array_equal(a.T_world_camera, b.T_world_camera)
+        and np.array_equal(a.depth, b.depth, equal_nan=True)
+        and np.array_equal(a.color, b.color)
+    )
 
 
 def _tidy(label: NDArray[np.int32], number: int) -> NDArray[np.bool_]:

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 import threading
 import time
 
+import numpy as np
 from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image, JointState
 
+from flow_manip_cameras.rectify import Rectifier
+from flow_manip_core.camera import CameraModel
 from flow_manip_core.errors import (
     CancelledError,
     FlowManipError,
@@ -102,10 +105,11 @@ class Observer:
         """
         color, depth, info = self._wait_for_images(cancelled)
         stamp = seconds_from_stamp(color.header.stamp)
+        rgb, metres, camera = _rectified(color_from_image(color), depth_from_image(depth), info)
         return Observation(
-            color=color_from_image(color),
-            depth=depth_from_image(depth),
-            camera=camera_from_info(info),
+            color=rgb,
+            depth=metres,
+            camera=camera,
             T_world_camera=self._camera_pose(color.header.frame_id, color.header.stamp, cancelled),
             frame_id=self._rig.frame_id,
             stamp=stamp,
@@ -200,3 +204,14 @@ class Observer:
             self._node.get_logger().warning(
                 f'a frame was left out: {error}', throttle_duration_sec=5.0
             )
+
+
+def _rectified(
+    color: NDArray[np.uint8], depth: NDArray[np.float32], info: CameraInfo
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], CameraModel]:
+    """Take the lens distortion out of images that a driver publishes as the sensor saw them."""
+    camera = camera_from_info(info, distorted=True)
+    rectifier = Rectifier.from_coefficients(camera, info.distortion_model, info.d)
+    if rectifier is None:
+        return color, depth, camera
+    return rectifier.color(color), rectifier.depth(depth), camera

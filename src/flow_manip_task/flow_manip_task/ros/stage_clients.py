@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import time
 from typing import Any
 
+from action_msgs.srv import CancelGoal
 from flow_manip_msgs.action import ExecutePlan, GenerateFlow, PlanFromFlow
 from flow_manip_msgs.srv import RankFlows, Segment
 import numpy as np
@@ -88,6 +89,10 @@ class StageClients:
         self._generate = ActionClient(node, GenerateFlow, 'generate_flow', callback_group=group)
         self._plan = ActionClient(node, PlanFromFlow, 'plan_from_flow', callback_group=group)
         self._execute = ActionClient(node, ExecutePlan, 'execute_plan', callback_group=group)
+        # A cancel request without goal id and stamp cancels every goal.
+        self._brake = node.create_client(
+            CancelGoal, f'{robot.trajectory_action}/_action/cancel_goal', callback_group=group
+        )
         self._watches = {
             name: PeerWatch(node, name, group, patience=silence)
             for name, silence in (
@@ -214,14 +219,19 @@ class StageClients:
     ) -> ExecutionOutcome:
         """Call `execute_plan` and hand on camera frames while it runs."""
         with self._observer.streaming(on_frame):
-            result = self._act(
-                self._execute,
-                ExecutePlan.Goal(plan=msg_from_plan(plan)),
-                'control_node',
-                self._timeouts.execute,
-                cancelled,
-                lambda feedback: on_segment(feedback.segment, feedback.name, feedback.progress),
-            )
+            try:
+                result = self._act(
+                    self._execute,
+                    ExecutePlan.Goal(plan=msg_from_plan(plan)),
+                    'control_node',
+                    self._timeouts.execute,
+                    cancelled,
+                    lambda f: on_segment(f.segment, f.name, f.progress),
+                )
+            except PeerLostError:
+                # Whoever sent the motion is gone; the controller would follow it to its end.
+                self._brake.call_async(CancelGoal.Request())
+                raise
         return ExecutionOutcome(int(result.segments_done), float(result.final_gripper_width))
 
     def recover(self, plan: Plan, segment: int, *, cancelled: Cancelled) -> None:

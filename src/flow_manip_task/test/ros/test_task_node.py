@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+from action_msgs.srv import CancelGoal
 from flow_manip_msgs.msg import ObjectFlow, StageReport
 import numpy as np
 import pytest
@@ -217,7 +218,12 @@ def test_a_stage_that_dies_is_noticed_and_named(cell, process, name, hangs_in, s
     c = cell(parameters=patience, stages=[n for n in STAGES if n != name])
     watch = c.task._stage_clients._watches[name]
     c.ros.wait_until(lambda: watch.alive, timeout=20)
-    seen, results = [], []
+    seen, results, brakes = [], [], []
+    c.ros.node.create_service(
+        CancelGoal,
+        'panda_arm_controller/follow_joint_trajectory/_action/cancel_goal',
+        lambda request, response: brakes.append(request) or response,
+    )
     thread = threading.Thread(
         target=lambda: results.append(
             c.client.run(PUT, on_feedback=lambda f: seen.append(f.stage))
@@ -233,6 +239,10 @@ def test_a_stage_that_dies_is_noticed_and_named(cell, process, name, hangs_in, s
     thread.join()
     assert (results[0].code, results[0].name) == (8, 'PEER_LOST')
     assert name in results[0].message
+    # Nobody is left to stop the motion that the dead node sent, so the controller is asked.
+    assert not any(any(request.goal_info.goal_id.uuid) for request in brakes)
+    if name == 'control_node':
+        c.ros.wait_until(lambda: brakes)
 
 
 def test_a_stage_that_is_not_there_is_a_lost_peer(cell):
