@@ -12,6 +12,8 @@ import time
 from domain_coordinator import domain_id
 import pytest
 
+from flow_manip_ros.testing import rotate
+
 
 class Bringup:
     """`ros2 launch flow_manip bringup.launch.py` in a domain of its own."""
@@ -71,7 +73,7 @@ class Bringup:
 
 @pytest.fixture(scope='session')
 def bringup(tmp_path_factory) -> Iterator[Bringup]:
-    with domain_id() as domain:
+    with domain_id(rotate) as domain:
         running = Bringup(domain, tmp_path_factory.mktemp('bringup'))
         try:
             yield running
@@ -81,7 +83,7 @@ def bringup(tmp_path_factory) -> Iterator[Bringup]:
 
 @pytest.fixture
 def start_bringup(tmp_path):
-    with domain_id() as domain:
+    with domain_id(rotate) as domain:
         started = []
 
         def start(*arguments: str) -> Bringup:

@@ -7,6 +7,8 @@ In a conftest.py: ``from flow_manip_ros.testing import ros``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+import itertools
+import random
 import threading
 import time
 from typing import Any
@@ -98,11 +100,19 @@ class RosScope:
         rclpy.shutdown(context=self.context)
 
 
+def rotate() -> int:
+    """Choose the next domain: one that was just given back is remembered for a while."""
+    return next(_DOMAINS)
+
+
+_DOMAINS = itertools.cycle(random.sample(range(1, 51), 50))
+
+
 @pytest.fixture
 def ros(monkeypatch: pytest.MonkeyPatch) -> Iterator[RosScope]:
     """Give a test its own ROS world, out of reach of any robot on the network."""
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    with domain_id() as domain:
+    with domain_id(rotate) as domain:
         scope = RosScope(domain)
         yield scope
         scope.close()

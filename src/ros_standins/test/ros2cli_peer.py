@@ -57,16 +57,12 @@ def serve_action(node):
     """Serve a goal that counts its steps; 'wait' in the instruction waits for a cancel."""
     from flow_manip_msgs.action import Manipulate
 
-    canceled = threading.Event()
-
-    def on_cancel(_):
-        canceled.set()
-        return CancelResponse.ACCEPT
-
     def execute(handle):
         handle.publish_feedback(Manipulate.Feedback(progress=0.5))
         if 'wait' in handle.request.instruction:
-            canceled.wait(20.0)
+            pause = threading.Event()
+            while not handle.is_cancel_requested:
+                pause.wait(0.01)
             print('canceled', flush=True)
             handle.canceled()
         else:
@@ -74,9 +70,13 @@ def serve_action(node):
         return Manipulate.Result(error_msg=handle.request.instruction)
 
     return ActionServer(
-        node, Manipulate, '/manipulate', execute, cancel_callback=on_cancel,
+        node,
+        Manipulate,
+        '/manipulate',
+        execute,
+        cancel_callback=lambda _: CancelResponse.ACCEPT,
         callback_group=ReentrantCallbackGroup(),
-    )  # fmt: skip
+    )
 
 
 def main():

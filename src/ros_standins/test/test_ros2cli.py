@@ -3,6 +3,7 @@
 
 import os
 from pathlib import Path
+import random
 import re
 import signal
 import subprocess
@@ -37,13 +38,14 @@ def has_action():
 needs_action = pytest.mark.skipif(not has_action(), reason='flow_manip_msgs is not built')
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def environment(tmp_path_factory):
     from domain_coordinator import domain_id
 
     profile = tmp_path_factory.mktemp('dds') / 'quick.xml'
     profile.write_text(PROFILE)
-    with domain_id() as domain:
+    # Not from 1 upwards, as others choose: what a test leaves behind is seen for a while.
+    with domain_id(lambda: random.randint(51, 100)) as domain:
         changes = {
             'ROS_DOMAIN_ID': str(domain),
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
@@ -58,7 +60,7 @@ def environment(tmp_path_factory):
         os.environ.update(before)
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def peer(environment):
     command = [sys.executable, str(PEER), *(['--action'] if has_action() else [])]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
