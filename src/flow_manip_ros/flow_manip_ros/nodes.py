@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import signal
 import sys
 import traceback
 from typing import Any
@@ -129,7 +130,13 @@ def run_node(create: Callable[[], Node], args: Sequence[str] | None = None) -> N
     except FlowManipError as error:
         print(f'{error.name} ({error.code}): {error}', file=sys.stderr)
         code = 1
+    except Exception:
+        # Told to stop while it was starting: what it was doing then fails for want of a context.
+        if rclpy.ok():
+            raise
     finally:
+        # Ctrl-C reaches a node twice, from the terminal and from launch; it is ending already.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             if isinstance(node, ManagedNode):
                 node._done(node.stop)

@@ -91,6 +91,7 @@ class FlowManipulator:
         self._watch = PeerWatch(self._node, 'task_node')
         self._client = ActionClient(self._node, Manipulate, 'manipulate')
         self._handle: Any = None
+        self._running = self._cancelled = False
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -171,12 +172,16 @@ class FlowManipulator:
         request = ManipulateRequest(instruction, object, goal_image, seed, dry_run, pipeline)
         feedback = (lambda m: on_feedback(_feedback(m.feedback))) if on_feedback else None
         begun = time.monotonic()
+        self._running, self._cancelled = True, False
         sent = self._client.send_goal_async(_goal(request), feedback_callback=feedback)
         self._handle = self._wait(sent, 5.0, 'the goal to be accepted')
         if not self._handle.accepted:
-            self._handle = None
+            self._handle, self._running = None, False
             raise RejectedError('another goal is running, or the task node shuts down')
         ended = self._handle.get_result_async()
+        # Feedback may come, and be answered with a cancel, before the acceptance does.
+        if self._cancelled:
+            self._handle.cancel_goal_async()
         try:
             answer = self._wait(ended, timeout, 'the goal to end')
         except StageTimeoutError:
@@ -188,15 +193,16 @@ class FlowManipulator:
             self.cancel()
             raise
         finally:
-            self._handle = None
+            self._handle, self._running = None, False
         return _result(answer.result, time.monotonic() - begun)
 
     def cancel(self) -> bool:
         """Ask the running goal to stop; say whether there was one."""
-        handle = self._handle
-        if handle is None or not self._context.ok():
+        if not self._running or not self._context.ok():
             return False
-        handle.cancel_goal_async()
+        self._cancelled = True
+        if (handle := self._handle) is not None:
+            handle.cancel_goal_async()
         return True
 
     def _wait(self, future: Any, timeout: float, what: str) -> Any:
