@@ -4,6 +4,8 @@
 # On a machine with ROS 2 it builds against that; elsewhere it brings ROS 2 as wheels into .venv.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
+# ldconfig lies where an ordinary user does not look.
+PATH=$PATH:/usr/sbin:/sbin
 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'set-up failed: %s\n' "$*" >&2; exit 1; }
