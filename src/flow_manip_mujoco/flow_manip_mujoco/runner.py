@@ -167,14 +167,21 @@ class CameraWorker:
 
     def take(self, cell: SimulatedCell, now: float) -> None:
         """Hand over the present moment; waits while the one before last is still being drawn."""
-        if self._thread.is_alive():
-            self._jobs.put((cell.model, cell.data.qpos.copy(), now))
+        self._put((cell.model, cell.data.qpos.copy(), now))
 
     def close(self) -> None:
         """Finish what was handed over, then stop."""
-        if self._thread.is_alive():
-            self._jobs.put(None)
-            self._thread.join()
+        self._put(None)
+        self._thread.join()
+
+    def _put(self, job: tuple[mujoco.MjModel, NDArray, float] | None) -> None:
+        """Wait for a place in the queue, but not for a thread that has ended."""
+        while self._thread.is_alive():
+            try:
+                self._jobs.put(job, timeout=0.1)
+                return
+            except queue.Full:
+                continue
 
     def _run(self, model: mujoco.MjModel) -> None:
         try:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import logging
+import os
 import signal
 import sys
 import traceback
@@ -143,7 +145,11 @@ def run_node(create: Callable[[], Node], args: Sequence[str] | None = None) -> N
                 node._done(node.tear_down)
             node.destroy_node()
         rclpy.try_shutdown()
-    sys.exit(code)
+    # Callbacks that still wait in the executor's threads must not hold up the end.
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _activate(node: ManagedNode) -> bool:
