@@ -98,7 +98,10 @@ class SceneView:
                 self._scene.add_frame(name, show_axes=False)
                 self._scene.remove_by_name(name)
             self._scene.add_point_cloud(
-                '/cloud', points[known].astype(np.float32), observation.color[known], POINT_SIZE
+                '/cloud',
+                points[known].astype(np.float32),
+                observation.color[known],
+                point_size=POINT_SIZE,
             )
             self._show_camera(observation)
             self.show_joints(observation.joint_positions)
@@ -119,7 +122,7 @@ class SceneView:
                 if index == 0:
                     self._object = points
                 name, color = f'/mask/{index}', ACCENT if index == 0 else GOOD
-                self._scene.add_point_cloud(name, points, color, POINT_SIZE * 1.6)
+                self._scene.add_point_cloud(name, points, color, point_size=POINT_SIZE * 1.6)
                 if len(points):
                     top = points.mean(axis=0) + np.array([0, 0, 0.06])
                     self._scene.add_label(f'{name}/label', mask.label, position=tuple(top))
@@ -209,7 +212,8 @@ class SceneView:
             share = self._share_followed(plan, segment, now)
             pose = plan.object_poses[round(share * (len(plan.object_poses) - 1))]
             moved = transform_points(pose, points[::4]).astype(np.float32)
-            self._scene.add_point_cloud('/plan/object', moved, (250, 220, 60), POINT_SIZE * 1.4)
+            color, size = (250, 220, 60), POINT_SIZE * 1.4
+            self._scene.add_point_cloud('/plan/object', moved, color, point_size=size)
 
     @staticmethod
     def _share_followed(plan: Plan, running: Any, now: float) -> float:
