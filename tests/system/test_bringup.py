@@ -8,9 +8,12 @@ import re
 import signal
 import threading
 
+import numpy as np
 import pytest
 
 from flow_manip_core.errors import RejectedError, Stage
+from flow_manip_task.local import LocalCell
+from flow_manip_task.replay import read_record
 from flow_manip_task.ros.client import FlowManipulator
 
 pytestmark = [pytest.mark.ros, pytest.mark.xdist_group('bringup')]
@@ -109,6 +112,30 @@ def test_a_second_goal_is_rejected_while_one_runs(bringup, robot):
             other.run('lift the blue cube', timeout=20.0, server_timeout=20.0)
     first.join(60.0)
     assert not first.is_alive()
+
+
+def test_nodes_and_libraries_make_the_same_flow_and_plan(robot):
+    text, seed = 'put the red cube on the plate', 3
+    result = robot.run(text, seed=seed, dry_run=True, timeout=120.0)
+    over_ros = read_record(Path(result.record_path))
+    local = LocalCell.build()
+    stages, seen = local.stages.stages, over_ros.observation
+    quiet = {'cancelled': lambda: False}
+    masks = [stages.segment(seen, phrase, **quiet) for phrase in ('red cube', 'plate')]
+    flows = stages.imagine(
+        seen, text, masks, goal_image=None, seed=seed, on_progress=lambda *_: None, **quiet
+    )
+    flow = flows[stages.select(seen, text, masks[0], flows, **quiet).order[0]]
+    plan = stages.plan(seen, masks[0], flow, seed=seed, on_stage=lambda *_: None, **quiet)
+    local.close()
+    np.testing.assert_allclose(flow.points, over_ros.flow.points, atol=1e-4)
+    names = [segment.name for segment in plan.segments]
+    assert names == [segment.name for segment in over_ros.plan.segments]
+    for mine, theirs in zip(plan.segments, over_ros.plan.segments):
+        if mine.trajectory is not None:
+            end = mine.trajectory.positions[-1]
+            np.testing.assert_allclose(end, theirs.trajectory.positions[-1], atol=1e-3)
+            assert mine.trajectory.duration == pytest.approx(theirs.trajectory.duration, rel=0.02)
 
 
 def test_ctrl_c_ends_every_process_cleanly(start_bringup):

@@ -96,7 +96,8 @@ def robot(ros, context, request):
 
 @pytest.fixture
 def execute(ros, robot):
-    ros.start(ControlNode)
+    # A busy machine may hold up the fake robot for longer than the 0.1 s that a real one is given.
+    ros.start(ControlNode, {'state_timeout': 1.0})
     client = ActionClient(
         ros.node, ExecutePlan, 'execute_plan', callback_group=ReentrantCallbackGroup()
     )
