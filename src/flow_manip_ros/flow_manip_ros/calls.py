@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calling services and actions and waiting: time-outs, cancel, loss of the peer.
 
-The node must spin in other threads (a MultiThreadedExecutor, and clients in a reentrant callback
+The node must spin in other threads (a `ThreadedExecutor`, and clients in a reentrant callback
 group).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 import threading
 import time
@@ -34,12 +35,16 @@ class ActionClient(rclpy.action.ActionClient):
     """The real client, safe to use from threads beside the executor's.
 
     rclpy (7.1) registers a request after it has sent it: an answer that another thread takes in
-    between is dropped, and the future never ends. Here answers wait for the registration.
+    between is dropped, and the future never ends. Here answers wait for the registration. In a
+    reentrant group it also calls feedback callbacks in any order; here they come one by one, in
+    the order of the messages.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take the arguments of `rclpy.action.ActionClient`."""
         self._registering = threading.RLock()
+        self._feedback: deque[Any] = deque()
+        self._feeding = threading.Lock()
         super().__init__(*args, **kwargs)
 
     def send_goal_async(self, *args: Any, **kwargs: Any) -> Future:
@@ -55,10 +60,20 @@ class ActionClient(rclpy.action.ActionClient):
         with self._registering:
             return super()._cancel_goal_async(goal_handle)
 
+    def take_data(self) -> Any:
+        """Take what has come; the executor does so in the order of the messages."""
+        data = super().take_data()
+        if 'feedback' in data:
+            self._feedback.append(data['feedback'])
+        return data
+
     async def execute(self, taken_data: Any) -> None:
-        """Hand answers to the futures that wait for them."""
+        """Hand feedback to its callback and answers to the futures that wait for them."""
         with self._registering:
             pass
+        if taken_data.pop('feedback', None) is not None:
+            with self._feeding:
+                await super().execute({'feedback': self._feedback.popleft()})
         await super().execute(taken_data)
 
 
@@ -163,10 +178,15 @@ def call_action(
     """
     name = f"action '{client._action_name}'"
     _wait_for_server(client, client.server_is_ready, name, server_timeout, cancelled)
-    feedback = (lambda message: on_feedback(message.feedback)) if on_feedback else None
-    handle = wait_for(
-        client.send_goal_async(goal, feedback_callback=feedback), name, timeout=5.0, watch=watch
-    )
+    over = threading.Event()
+
+    def feedback(message: Any) -> None:
+        # What comes after the result is nobody's business any more.
+        if on_feedback is not None and not over.is_set():
+            on_feedback(message.feedback)
+
+    sent = client.send_goal_async(goal, feedback_callback=feedback if on_feedback else None)
+    handle = wait_for(sent, name, timeout=5.0, watch=watch)
     if not handle.accepted:
         raise RejectedError(f'{name} rejected the goal')
     ended = handle.get_result_async()
@@ -177,6 +197,8 @@ def call_action(
         # The goal over there brakes first: only then is it true that nothing moves any more.
         wait_for(ended, f'{name} to stop', timeout=CANCEL_GRACE, watch=watch)
         raise
+    finally:
+        over.set()
     if answer.status == GoalStatus.STATUS_CANCELED:
         raise CancelledError(f'{name} was cancelled')
     _raise_code(answer.result)

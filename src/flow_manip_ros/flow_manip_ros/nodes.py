@@ -12,11 +12,12 @@ import traceback
 from typing import Any
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 
 from flow_manip_core.errors import FlowManipError
+from flow_manip_ros.executor import ThreadedExecutor
 from flow_manip_ros.logging import bridge_logging
 from flow_manip_ros.parameters import Parameters
 from flow_manip_ros.watchdog import Heartbeat
@@ -121,7 +122,7 @@ def run_node(create: Callable[[], Node], args: Sequence[str] | None = None) -> N
     try:
         node = create()
         bridge_logging(node)
-        executor = MultiThreadedExecutor(NUM_THREADS)
+        executor = ThreadedExecutor(NUM_THREADS)
         executor.add_node(node)
         if not isinstance(node, ManagedNode) or not node.autostart or _activate(node):
             executor.spin()

@@ -17,10 +17,11 @@ from domain_coordinator import domain_id
 import pytest
 import rclpy
 from rclpy.context import Context
-from rclpy.executors import MultiThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+
+from flow_manip_ros.executor import ThreadedExecutor
 
 
 class RosScope:
@@ -36,7 +37,7 @@ class RosScope:
         self.domain_id = domain
         self.context = Context()
         rclpy.init(context=self.context, domain_id=domain)
-        self._executor = MultiThreadedExecutor(8, context=self.context)
+        self._executor = ThreadedExecutor(8, context=self.context)
         self._nodes: list[Node] = []
         self._stopping = threading.Event()
         self.node = self.add(Node('test', context=self.context))

@@ -51,7 +51,6 @@ class RecordingNode(ManagedNode):
     def stop(self) -> None:
         """Stop playing."""
         if self._timer is not None:
-            self._timer.cancel()
             self.destroy_timer(self._timer)
             self._timer = None
         self._frames = None
@@ -78,7 +77,9 @@ class RecordingNode(ManagedNode):
         except FlowManipError as error:
             self.failure = error
             self.get_logger().error(f'playing stopped: {error.name} {error}')
-        timer.cancel()
+        # Not cancelled: that breaks an executor which is about to call it.
+        self._timer = None
+        self.destroy_timer(timer)
 
     def _next_frame(self) -> Observation | None:
         """Return the next frame, None after the last one of a recording that does not loop."""

@@ -86,7 +86,7 @@ def test_without_loop_each_frame_comes_once(ros, tmp_path, make):
     make.described(tmp_path / 'r', count=4)
     colors, _, _ = collect(ros)
     node = ros.start(RecordingNode, {'path': str(tmp_path / 'r'), 'rate': 20.0, 'loop': False})
-    ros.wait_until(lambda: node._timer.is_canceled())
+    ros.wait_until(lambda: node._timer is None)
     assert 1 <= len(colors) <= 4
     assert node.failure is None
 
@@ -98,7 +98,7 @@ def test_a_broken_frame_stops_playing_and_is_kept_as_the_failure(ros, tmp_path, 
     ros.wait_until(lambda: node.failure is not None)
     assert isinstance(node.failure, InvalidInputError)
     assert 'frame-000002.depth.png' in str(node.failure)
-    ros.wait_until(lambda: node._timer.is_canceled())
+    ros.wait_until(lambda: node._timer is None)
 
 
 def test_a_recording_that_is_not_there_fails_to_configure(ros, tmp_path):

@@ -242,7 +242,11 @@ class _Deadline:
 
 
 class ControlNode(PlainNode):
-    """The node `control_node`."""
+    """The node `control_node`.
+
+    Attributes:
+        states: the robot's joints as last heard.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         """Connect to the controllers and serve `execute_plan`."""
@@ -253,9 +257,9 @@ class ControlNode(PlainNode):
         watch = None
         if config.driver:
             watch = PeerWatch(self, config.driver, patience=config.driver_silence)
-        states = JointStates(self, config.state_timeout)
-        arm = ControllerArm(self, context.robot, config, states, watch)
-        gripper = ControllerGripper(self, context.robot, states, watch)
+        self.states = JointStates(self, config.state_timeout)
+        arm = ControllerArm(self, context.robot, config, self.states, watch)
+        gripper = ControllerGripper(self, context.robot, self.states, watch)
         self._executor_of_plans = PlanExecutor(arm, gripper, context, config.execution)
         self._server = SingleGoalServer(self, ExecutePlan, 'execute_plan', self._execute)
 

@@ -11,7 +11,6 @@ from flow_manip_msgs.srv import RankFlows, Segment
 from geometry_msgs.msg import TransformStamped
 import rclpy
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
-from rclpy.executors import MultiThreadedExecutor
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from task_fakes import FakeWorld
 import task_scene as scene
@@ -30,6 +29,7 @@ from flow_manip_ros.conversions import (
     observation_from_msg,
     plan_from_msg,
 )
+from flow_manip_ros.executor import ThreadedExecutor
 from flow_manip_ros.goals import run_service, SingleGoalServer
 from flow_manip_ros.nodes import PlainNode
 import tf2_ros
@@ -179,7 +179,7 @@ def main(name, hangs_in):
     """Be one stage in a process of its own, and hang in one of its calls."""
     world = FakeWorld(on_call=lambda call: threading.Event().wait() if call == hangs_in else None)
     rclpy.init()
-    executor = MultiThreadedExecutor(4)
+    executor = ThreadedExecutor(4)
     executor.add_node(FakeStage(name, world))
     executor.spin()
 
