@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import faulthandler
 import logging
 import os
 import signal
@@ -24,6 +25,7 @@ from flow_manip_ros.watchdog import Heartbeat
 
 # Goals and stage calls block one thread each; cancels, feedback and heartbeats need others.
 NUM_THREADS = 6
+LONGEST_END = 4.0  # [s] a node that takes longer to end shows where it hangs and is gone
 
 
 class PlainNode(Node):
@@ -125,7 +127,9 @@ def run_node(create: Callable[[], Node], args: Sequence[str] | None = None) -> N
         executor = ThreadedExecutor(NUM_THREADS)
         executor.add_node(node)
         if not isinstance(node, ManagedNode) or not node.autostart or _activate(node):
-            executor.spin()
+            # rclpy can miss the wake-up of a signal that comes just before it waits.
+            while rclpy.ok():
+                executor.spin_once(timeout_sec=0.5)
         else:
             code = 1
     except (KeyboardInterrupt, ExternalShutdownException):
@@ -140,6 +144,7 @@ def run_node(create: Callable[[], Node], args: Sequence[str] | None = None) -> N
     finally:
         # Ctrl-C reaches a node twice, from the terminal and from launch; it is ending already.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        faulthandler.dump_traceback_later(LONGEST_END, exit=True)
         if node is not None:
             if isinstance(node, ManagedNode):
                 node._done(node.stop)

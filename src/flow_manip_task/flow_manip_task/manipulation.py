@@ -362,6 +362,9 @@ class _Run:
                 on_frame=self.listener.on_frame,
                 cancelled=self.cancelled,
             )
+            # The last reports may come after the result, that is, not at all.
+            if closing < len(plan.segments) - 1 and self.stage is Stage.GRASPING:
+                on_segment(len(plan.segments) - 1, plan.segments[-1].name, 1.0)
             self.arm.segment = len(plan.segments)
             if is_finished(plan, self.arm.segment):
                 self.arm.plan = None
