@@ -10,8 +10,10 @@ import threading
 
 import numpy as np
 import pytest
+from std_srvs.srv import Trigger
 
 from flow_manip_core.errors import RejectedError, Stage
+from flow_manip_ros.testing import RosScope
 from flow_manip_task.local import LocalCell
 from flow_manip_task.replay import read_record
 from flow_manip_task.ros.client import FlowManipulator
@@ -35,6 +37,23 @@ def robot(bringup, monkeypatch):
     with FlowManipulator(domain_id=int(bringup.environment['ROS_DOMAIN_ID'])) as client:
         client.wait_until_ready(60.0)
         yield client
+
+
+@pytest.fixture
+def fresh_scene(bringup, robot):
+    """Set the table anew, with the arm at home, whatever the tests before have left."""
+    scope = RosScope(int(bringup.environment['ROS_DOMAIN_ID']))
+    client = scope.node.create_client(Trigger, 'simulation_node/reset')
+    scope.wait_until(client.service_is_ready)
+    answers = []
+
+    def is_answered():  # an answer can be lost while the two are still finding each other
+        answers.append(client.call_async(Trigger.Request()))
+        threading.Event().wait(0.5)
+        return any(answer.done() and answer.result().success for answer in answers)
+
+    scope.wait_until(is_answered, timeout=30.0)
+    scope.close()
 
 
 def joint_velocities(bringup):
@@ -98,7 +117,7 @@ def test_a_cancel_in_any_stage_stops_the_arm_and_frees_the_server(bringup, robot
     assert robot.run('', timeout=20.0).name == 'EMPTY_INSTRUCTION'
 
 
-def test_a_second_goal_is_rejected_while_one_runs(bringup, robot):
+def test_a_second_goal_is_rejected_while_one_runs(bringup, robot, fresh_scene):
     busy = threading.Event()
     first = threading.Thread(
         target=lambda: robot.run(
@@ -114,7 +133,7 @@ def test_a_second_goal_is_rejected_while_one_runs(bringup, robot):
     assert not first.is_alive()
 
 
-def test_nodes_and_libraries_make_the_same_flow_and_plan(robot):
+def test_nodes_and_libraries_make_the_same_flow_and_plan(robot, fresh_scene):
     text, seed = 'put the red cube on the plate', 3
     result = robot.run(text, seed=seed, dry_run=True, timeout=120.0)
     over_ros = read_record(Path(result.record_path))
