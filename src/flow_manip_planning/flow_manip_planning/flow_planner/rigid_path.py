@@ -58,6 +58,7 @@ class _Task:
 
     surroundings: Surroundings
     shape: ObjectShape
+    flow: ObjectFlow
     path: ObjectPath
     dense: ObjectPath
     releases: bool
@@ -92,7 +93,7 @@ class RigidPathPlanner:
     ) -> Plan:
         """Return a plan; see `FlowPlanner`."""
         on_stage('proposing grasps', 0.0)
-        path = fit_object_path(flow, self._config.smoothing)
+        path = self._object_path(flow)
         grasps = self._proposer.propose(
             observation,
             mask,
@@ -101,7 +102,7 @@ class RigidPathPlanner:
             cancelled=cancelled,
         )
         stop_if(cancelled)
-        task = self._task(observation, mask, path, seed, cancelled)
+        task = self._task(observation, mask, flow, path, seed, cancelled)
         self._check_object_path(task)
         rejections: Counter[str] = Counter()
         chosen, segments = self._first_that_works(task, grasps, rejections, on_stage)
@@ -119,10 +120,15 @@ class RigidPathPlanner:
             considered=tuple(grasps),
         )
 
+    def _object_path(self, flow: ObjectFlow) -> ObjectPath:
+        """Fit the motion that grasps are tested on; backends may know a better fit."""
+        return fit_object_path(flow, self._config.smoothing)
+
     def _task(
         self,
         observation: Observation,
         mask: Mask,
+        flow: ObjectFlow,
         path: ObjectPath,
         seed: int,
         cancelled: Cancelled,
@@ -137,6 +143,7 @@ class RigidPathPlanner:
         return _Task(
             surroundings=surroundings,
             shape=shape,
+            flow=flow,
             path=path,
             dense=dense,
             releases=rests_at_end(path, shape.points, surroundings, config.release_height),
