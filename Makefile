@@ -6,7 +6,7 @@ ENV := . ./env.sh && export OMP_NUM_THREADS=1 &&
 # Tests of nodes live with leases and clocks of the wall, so they have the machine to themselves,
 # and one more try where it stood still for a moment; the last line counts those.
 PURE := python -m pytest -q -n 2
-NODES := python -m pytest -q --reruns 1
+NODES := python -m pytest -q --reruns 1 -rfER
 
 .PHONY: help setup demo test test-all bench lint clean
 help:      ## this list
