@@ -211,6 +211,12 @@ class ObjectLostError(FlowManipError):
     code, name, failure = 305, 'OBJECT_LOST', FailureStage.EXECUTION
 
 
+class SlipError(FlowManipError):
+    """The object left its flow: it slipped in the hand, fell, or was taken away."""
+
+    code, name, failure = 306, 'SLIPPED', FailureStage.EXECUTION
+
+
 # Manipulate
 
 

@@ -15,6 +15,7 @@ from flow_manip_core.errors import (
     NoGraspError,
     NoPathError,
     ObjectLostError,
+    SlipError,
     StaleInputError,
     ToleranceViolatedError,
     UnreachableError,
@@ -25,6 +26,7 @@ from flow_manip_task.checking import CheckConfig
 RETRIED = (
     GraspMissedError,
     ObjectLostError,
+    SlipError,
     GoalNotReachedError,
     ToleranceViolatedError,
     StaleInputError,
