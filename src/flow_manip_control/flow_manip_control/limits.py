@@ -11,7 +11,6 @@ import pinocchio
 from flow_manip_core.errors import BadTrajectoryError
 from flow_manip_core.plan import Trajectory
 from flow_manip_core.robot import Context
-from flow_manip_core.transforms import transform_points
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,14 @@ class TrajectoryLimits:
 
     def tcp_position(self, positions: np.ndarray) -> np.ndarray:
         """Return where the tool centre point is in the world for (J,) joint positions [m]."""
+        return self.tcp_pose(positions)[:3, 3]
+
+    def tcp_pose(self, positions: np.ndarray) -> np.ndarray:
+        """Return (4, 4) T_world_tcp for (J,) joint positions."""
         q = pinocchio.neutral(self._model)
         q[self._index] = positions
         pinocchio.framesForwardKinematics(self._model, self._data, q)
-        return transform_points(self._rig.base.matrix, self._data.oMf[self._tcp].translation)
+        return self._rig.base.matrix @ self._data.oMf[self._tcp].homogeneous
 
     def check(self, trajectory: Trajectory, name: str = 'trajectory') -> None:
         """Refuse what the arm must not do.
