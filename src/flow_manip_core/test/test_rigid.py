@@ -5,7 +5,11 @@ from scipy.spatial.transform import Rotation
 
 from flow_manip_core.errors import DegenerateFlowError, InvalidInputError
 from flow_manip_core.flow import flow_from_transforms, ObjectFlow
-from flow_manip_core.rigid import fit_flow_transforms, fit_rigid_transform
+from flow_manip_core.rigid import (
+    fit_flow_transforms,
+    fit_rigid_transform,
+    fit_rigid_transforms,
+)
 from flow_manip_core.transforms import make_transform, rotation_about, transform_points
 
 
@@ -86,3 +90,85 @@ def test_a_flow_that_hides_its_points_names_the_step():
     flow = ObjectFlow(points=points, confidence=confidence, times=np.arange(3.0))
     with pytest.raises(DegenerateFlowError, match='flow step 2 of 3'):
         fit_flow_transforms(flow)
+
+
+def many_motions(rng, num_steps=12, num_points=40, noise=0.0):
+    """Points far from the origin, their motions, and where they come to."""
+    source = np.array([0.6, -0.3, 0.2]) + rng.normal(scale=0.05, size=(num_points, 3))
+    transforms = np.array([random_transform(rng) for _ in range(num_steps)])
+    target = np.einsum('tij,nj->tni', transforms[:, :3, :3], source) + transforms[:, None, :3, 3]
+    return source, transforms, target + noise * rng.normal(size=target.shape)
+
+
+@pytest.mark.parametrize('shared', [True, False])
+def test_fitting_all_steps_at_once_equals_fitting_one_by_one(shared):
+    rng = np.random.default_rng(6)
+    source, _, target = many_motions(rng, noise=0.01)
+    if not shared:
+        source = source + rng.normal(scale=0.002, size=target.shape)
+    weights = rng.uniform(size=target.shape[:2]) * (rng.uniform(size=target.shape[:2]) > 0.3)
+    fits = fit_rigid_transforms(source, target, weights)
+    assert fits.determined.all()
+    for step, w in enumerate(weights):
+        points = source if shared else source[step]
+        expected = fit_rigid_transform(points, target[step], w)
+        np.testing.assert_allclose(fits.transforms[step], expected, atol=1e-9)
+        squared = ((transform_points(expected, points) - target[step]) ** 2).sum(axis=1)
+        assert fits.residuals[step] == pytest.approx(np.sqrt(np.average(squared, weights=w)))
+        assert fits.num_points[step] == (w > 0).sum()
+
+
+def test_hidden_points_may_be_anything_in_some_steps():
+    source, transforms, target = many_motions(np.random.default_rng(7))
+    weights = np.ones(target.shape[:2])
+    target[3, 5:], weights[3, 5:] = np.nan, 0.0
+    target[4, 7], weights[4, 7] = np.inf, 0.0
+    fits = fit_rigid_transforms(source, target, weights)
+    np.testing.assert_allclose(fits.transforms, transforms, atol=1e-9)
+    weights[4, 7] = 0.1
+    with pytest.raises(InvalidInputError, match='not finite'):
+        fit_rigid_transforms(source, target, weights)
+
+
+def test_steps_that_fix_no_rotation_are_marked_and_the_others_fitted():
+    source, transforms, target = many_motions(np.random.default_rng(8))
+    weights = np.ones(target.shape[:2])
+    weights[2, 2:] = 0.0  # two points
+    weights[5] = 0.0  # none
+    target[7] = target[7, :1]  # all in one place
+    target[9] = target[9, :1] + np.linspace(0, 0.1, len(source))[:, None]  # a line
+    fits = fit_rigid_transforms(source, target, weights)
+    assert np.flatnonzero(~fits.determined).tolist() == [2, 5, 7, 9]
+    assert np.isinf(fits.residuals[~fits.determined]).all()
+    good = fits.determined
+    np.testing.assert_allclose(fits.transforms[good], transforms[good], atol=1e-9)
+    np.testing.assert_array_equal(fits.transforms[2], np.eye(4))
+
+
+def test_mirrored_steps_never_give_a_reflection():
+    source, _, target = many_motions(np.random.default_rng(9))
+    target[1:] *= [1, 1, -1]
+    fits = fit_rigid_transforms(source, target)
+    np.testing.assert_allclose(np.linalg.det(fits.transforms[:, :3, :3]), 1.0)
+    assert fits.residuals[0] < 1e-7
+    assert fits.residuals[1:].min() > 0.03
+
+
+def test_a_mirror_image_that_two_rotations_fit_alike_is_not_determined():
+    source = np.array([[0.1, 0, 0], [-0.1, 0, 0], [0, 0.05, 0], [0, -0.05, 0], [0, 0, 0.05],
+                       [0, 0, -0.05]])  # fmt: skip
+    fits = fit_rigid_transforms(source, source[None] * [1, 1, -1])
+    assert not fits.determined[0]
+
+
+@pytest.mark.parametrize(
+    ('source', 'weights'), [((5, 3), (2, 6)), ((4, 3), (2, 5)), ((3, 5, 3), (2, 5))]
+)
+def test_batches_of_other_shapes_are_refused(source, weights):
+    with pytest.raises(InvalidInputError, match='do not belong together'):
+        fit_rigid_transforms(np.zeros(source), np.zeros((2, 5, 3)), np.zeros(weights))
+
+
+def test_negative_weights_are_refused():
+    with pytest.raises(InvalidInputError, match='negative'):
+        fit_rigid_transforms(np.zeros((5, 3)), np.zeros((1, 5, 3)), np.full((1, 5), -1.0))
