@@ -177,6 +177,7 @@ class GripperController:
         self._dof = np.array([joint.dofadr[0] for joint in joints])
         self._actuator = model.actuator(GRIPPER_ACTUATOR).id
         self._timestep = model.opt.timestep
+        self._stiffness = float(model.actuator_gainprm[self._actuator, 0])
         self._speed, self._max_width, self._max_force = speed, max_width, max_force
         self._tolerance, self._stall_velocity, self._stall_time = (
             tolerance,
@@ -211,10 +212,21 @@ class GripperController:
         """Stay at the present opening (what a cancelled command leaves behind)."""
         self.move(self.status.width, self._force, model)
 
+    def _aim(self) -> float:
+        """Return where the setpoint goes: beyond the target while something is in the way.
+
+        A thin thing stops the fingers so close to their target that the servo's error alone would
+        hardly press; the full force is there as soon as they stand.
+        """
+        if self._still < 0.5 * self._stall_time:
+            return self.target
+        missing = self.target - self.status.width
+        return self.target + float(np.copysign(1.05 * self._force / self._stiffness, missing))
+
     def apply(self, data: mujoco.MjData) -> None:
         """Set the motor's setpoint and update `status`; call between `mj_step1` and `mj_step2`."""
         step = self._speed * self._timestep
-        self._setpoint += float(np.clip(self.target - self._setpoint, -step, step))
+        self._setpoint += float(np.clip(self._aim() - self._setpoint, -step, step))
         data.ctrl[self._actuator] = self._setpoint
         width = float(data.qpos[self._qpos].sum())
         velocity = float(data.qvel[self._dof].sum())
@@ -224,10 +236,6 @@ class GripperController:
             self._anchor, self._still = width, 0.0
         else:
             self._still += self._timestep
-        self.status = GripperStatus(
-            width,
-            velocity,
-            abs(float(data.actuator_force[self._actuator])),
-            self._still >= self._stall_time,
-            reached,
-        )
+        effort = abs(float(data.actuator_force[self._actuator]))
+        stalled = self._still >= self._stall_time and effort > 0.95 * self._force
+        self.status = GripperStatus(width, velocity, effort, stalled, reached)

@@ -197,6 +197,21 @@ def test_the_grip_presses_with_the_force_asked_for(cell):
         assert cell.gripper_controller.status.effort == pytest.approx(effort, rel=0.05)
 
 
+def test_the_thin_wall_of_a_mug_is_pressed_with_the_force_asked_for(cell):
+    cell.reset(0, Scene(('white_mug',), 0, {'white_mug': (0.5, 0.1, 0.0)}))
+    arm, gripper = CellArm(cell), CellGripper(cell)
+    wall = [0.5, 0.1 + 0.034, 0.08]
+    above = solve_ik(cell, downward_pose([*wall[:2], 0.2], 0.0), cell.home)
+    at = solve_ik(cell, downward_pose(wall, 0.0), above)
+    arm.follow(smooth_motion(cell.home, above, 1.5))
+    gripper.move(0.03, 40.0)
+    arm.follow(smooth_motion(above, at, 0.8))
+    reading = gripper.move(0.0, 40.0)
+    assert reading.stalled
+    assert reading.width == pytest.approx(0.004, abs=0.002)
+    assert cell.gripper_controller.status.effort == pytest.approx(40.0, rel=0.05)
+
+
 def test_a_hand_that_closes_on_nothing_arrives_without_stalling(cell):
     reading = CellGripper(cell).move(0.0, 20.0)
     assert not reading.stalled
