@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 import mujoco
@@ -16,15 +16,27 @@ from flow_manip_core.camera import CameraModel
 from flow_manip_core.errors import ConfigurationError, InvalidInputError
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.robot import CameraConfig, Context, load_rig, load_robot
-from flow_manip_core.transforms import make_transform, transform_from_quaternion
+from flow_manip_core.transforms import (
+    make_transform,
+    quaternion_from_transform,
+    transform_from_quaternion,
+)
 from flow_manip_mujoco.camera import add_depth_noise, DepthNoiseConfig, Renderer
 from flow_manip_mujoco.control import ArmController, ArmGains, GripperController
-from flow_manip_mujoco.layout import choose_objects, draw_footings, LayoutConfig, Scene
+from flow_manip_mujoco.fixtures import FixtureSpec
+from flow_manip_mujoco.layout import (
+    choose_objects,
+    draw_footings,
+    fixture_pose,
+    LayoutConfig,
+    Scene,
+)
 from flow_manip_mujoco.objects import ObjectSpec
 from flow_manip_mujoco.panda import ARM_JOINTS, FINGER_JOINTS, GripperServo
 from flow_manip_mujoco.scene import (
     build_model,
     camera_quaternion,
+    fingerprint,
     LIGHTS,
     PhysicsConfig,
     TableConfig,
@@ -87,6 +99,12 @@ class SimulatedCell:
 
     The same seed and scene give the same state bit for bit, and the same commands after that the
     same motion.
+
+    Attributes:
+        objects: what is free to move.
+        fixtures: what is bolted to the table.
+        start_poses: T_world_body of every body right after the reset, by name.
+        start_joints: value of every joint of a fixture then, by name [rad or m].
     """
 
     def __init__(self, context: Context | None = None, config: CellConfig | None = None) -> None:
@@ -109,7 +127,7 @@ class SimulatedCell:
             )
         self.config = config or CellConfig()
         self.camera_model = camera_model_of(self.context.rig.camera)
-        self._models: OrderedDict[tuple[str, ...], mujoco.MjModel] = OrderedDict()
+        self._models: OrderedDict[tuple[Hashable, ...], mujoco.MjModel] = OrderedDict()
         self._renderer: Renderer | None = None
         self._drawn_model: mujoco.MjModel | None = None
         self._frames: _Frames | None = None
@@ -134,7 +152,8 @@ class SimulatedCell:
             scene = Scene(tuple(scene))
         self.seed, self.scene = seed, scene
         self.objects: tuple[ObjectSpec, ...] = tuple(choose_objects(scene, rng))
-        self.model = self._model_of(self.objects)
+        self.fixtures = scene.fixtures
+        self.model = self._model_of(self.objects, self.fixtures)
         self.data = mujoco.MjData(self.model)
         self._scratch = mujoco.MjData(self.model)
         self._randomise(rng)
@@ -152,6 +171,8 @@ class SimulatedCell:
         self._frames = frames
         self.data.time = 0.0
         self.arm_controller.reset(self.home)
+        self.start_poses = self.body_poses()
+        self.start_joints = self.fixture_joints()
 
     def close(self) -> None:
         """Free the renderer."""
@@ -236,10 +257,19 @@ class SimulatedCell:
         Raises:
             InvalidInputError: it is not in the scene, or not one of its pixels is visible.
         """
-        self._spec(name)
+        self.spec(name)
+        return self.true_mask(name)
+
+    def true_mask(self, name: str) -> Mask:
+        """Return the true visible pixels of an object, a fixture's bolted part or a moving part.
+
+        Raises:
+            InvalidInputError: it is not in the scene, or not one of its pixels is visible.
+        """
+        body = self._body(name)
         geoms = self._draw().segment(self._scratch, self.context.rig.camera.name)
         bodies = np.append(self.model.geom_bodyid, -1)[geoms]
-        return Mask(bodies == self.model.body(name).id, name.replace('_', ' '))
+        return Mask(bodies == body, name.replace('_', ' '))
 
     # ---------------------------------------------------------------- state
 
@@ -258,13 +288,38 @@ class SimulatedCell:
 
     def object_pose(self, name: str) -> NDArray[np.float64]:
         """Return the true (4, 4) T_world_object."""
-        self._spec(name)
+        self.spec(name)
         qpos = self.data.joint(name).qpos
         return transform_from_quaternion(qpos[:3], qpos[[4, 5, 6, 3]])
 
     def object_poses(self) -> dict[str, NDArray[np.float64]]:
         """Return the true T_world_object of every object by name."""
         return {spec.name: self.object_pose(spec.name) for spec in self.objects}
+
+    @property
+    def body_names(self) -> tuple[str, ...]:
+        """Names of all objects and of all parts of fixtures, fixtures first."""
+        parts = (f.body_name(body.name) for f in self.fixtures for body in f.bodies)
+        return (*parts, *(spec.name for spec in self.objects))
+
+    def body_pose(self, name: str) -> NDArray[np.float64]:
+        """Return the true (4, 4) T_world_body of an object or a part of a fixture.
+
+        Raises:
+            InvalidInputError: it is not in the scene.
+        """
+        body = self._body(name)
+        self._refresh()
+        return make_transform(self._scratch.xpos[body], self._scratch.xmat[body].reshape(3, 3))
+
+    def body_poses(self) -> dict[str, NDArray[np.float64]]:
+        """Return the true T_world_body of every object and every part of a fixture by name."""
+        return {name: self.body_pose(name) for name in self.body_names}
+
+    def fixture_joints(self) -> dict[str, float]:
+        """Return the value of every joint of a fixture by the name of its body [rad or m]."""
+        names = (f.body_name(body.name) for f in self.fixtures for body in f.moving)
+        return {name: float(self.data.joint(name).qpos[0]) for name in names}
 
     def link_poses(self) -> dict[str, NDArray[np.float64]]:
         """Return T_world_link of every link and of the tool centre point, by frame name."""
@@ -287,7 +342,12 @@ class SimulatedCell:
         mujoco.mj_forward(self.model, scratch)
         return scratch
 
-    def _spec(self, name: str) -> ObjectSpec:
+    def spec(self, name: str) -> ObjectSpec:
+        """Return what the object called `name` is.
+
+        Raises:
+            InvalidInputError: it is not in the scene.
+        """
         for spec in self.objects:
             if spec.name == name:
                 return spec
@@ -295,11 +355,21 @@ class SimulatedCell:
             f"no object '{name}' in the scene; there are {[s.name for s in self.objects]}"
         )
 
+    def _body(self, name: str) -> int:
+        """Return the number of the body of an object or a part of a fixture."""
+        if name not in self.body_names:
+            raise InvalidInputError(
+                f"no object '{name}' in the scene; there are {list(self.body_names)}"
+            )
+        return int(self.model.body(name).id)
+
     # ---------------------------------------------------------------- inside
 
-    def _model_of(self, objects: Sequence[ObjectSpec]) -> mujoco.MjModel:
-        """Return the compiled model of these objects, from the last few if it is among them."""
-        key = tuple(spec.name for spec in objects)
+    def _model_of(
+        self, objects: Sequence[ObjectSpec], fixtures: Sequence[FixtureSpec]
+    ) -> mujoco.MjModel:
+        """Return the compiled model of all these, from the last few if it is among them."""
+        key = tuple(fingerprint(spec) for spec in (*fixtures, *objects))
         if key not in self._models:
             config = self.config
             self._models[key] = build_model(
@@ -308,6 +378,7 @@ class SimulatedCell:
                 config.physics,
                 config.table,
                 config.servo,
+                fixtures=fixtures,
                 shadows=config.shadows,
             )
             if len(self._models) > _MODELS_KEPT:
@@ -326,17 +397,26 @@ class SimulatedCell:
         self.gripper_controller.reset(width, self.model)
 
     def _place_objects(self, scene: Scene, rng: np.random.Generator) -> None:
-        """Stand the objects on the table."""
+        """Bolt the fixtures to the table and stand the objects on it."""
         footings = draw_footings(
             self.objects,
             scene.footings,
             self.T_world_camera[:3, 3],
             self.config.layout,
             rng,
+            self.fixtures,
         )
         height = self.context.rig.support_height
-        for name, (x, y, yaw) in footings.items():
-            joint = self.data.joint(name)
+        for fixture in self.fixtures:
+            pose = fixture_pose(footings[fixture.name], height)
+            body = self.model.body(fixture.name)
+            body.pos[:] = pose[:3, 3]
+            body.quat[:] = quaternion_from_transform(pose)[[3, 0, 1, 2]]
+        for name, value in scene.joints.items():
+            self.data.joint(name).qpos[0] = value
+        for spec in self.objects:
+            x, y, yaw = footings[spec.name]
+            joint = self.data.joint(spec.name)
             joint.qpos[:] = [x, y, height, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]
 
     def _randomise(self, rng: np.random.Generator) -> None:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 
 import mujoco
 import numpy as np
@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from flow_manip_core.robot import CameraConfig, RigConfig
 from flow_manip_core.transforms import quaternion_from_transform
-from flow_manip_mujoco.objects import ObjectSpec, Part
+from flow_manip_mujoco.fixtures import FixtureSpec
+from flow_manip_mujoco.fixtures.build import (
+    add_fixture,
+    COLLISION,
+    DRAWN_ONLY,
+    KINDS,
+    part_volume,
+    wxyz,
+)
+from flow_manip_mujoco.objects import ObjectSpec
 from flow_manip_mujoco.panda import asset_folder, GripperServo, panda_spec
 
 SCENERY_GROUP, ROBOT_GROUP, OBJECT_GROUP, HIDDEN_GROUP = 0, 1, 2, 3
@@ -34,15 +43,6 @@ class LightConfig:
 LIGHTS = {
     'key_light': LightConfig((-0.263, 0.473, -0.841), 0.38),
     'fill_light': LightConfig((0.112, -0.615, -0.781), 0.14),
-}
-
-_OBJECT_COLLISION = {'contype': 2, 'conaffinity': 3}
-_DRAWN_ONLY = {'contype': 0, 'conaffinity': 0, 'mass': 0.0}
-_KINDS = {
-    'box': mujoco.mjtGeom.mjGEOM_BOX,
-    'cylinder': mujoco.mjtGeom.mjGEOM_CYLINDER,
-    'capsule': mujoco.mjtGeom.mjGEOM_CAPSULE,
-    'sphere': mujoco.mjtGeom.mjGEOM_SPHERE,
 }
 
 
@@ -86,9 +86,10 @@ def build_model(
     table: TableConfig,
     servo: GripperServo,
     *,
+    fixtures: Sequence[FixtureSpec] = (),
     shadows: bool = False,
 ) -> mujoco.MjModel:
-    """Compile the cell with `objects` at the origin of the world, in the order given.
+    """Compile the cell with `fixtures` and `objects` at the origin of the world, in their order.
 
     Raises:
         BackendError: the robot's meshes are not installed.
@@ -101,9 +102,22 @@ def build_model(
     _add_room(spec, rig, table, physics.table_friction)
     _add_lights(spec, shadows)
     _add_camera(spec, rig.camera)
+    for fixture in fixtures:
+        add_fixture(spec, fixture, group=OBJECT_GROUP, hidden_group=HIDDEN_GROUP)
     for item in objects:
         _add_object(spec, item)
     return spec.compile()
+
+
+def fingerprint(value: object) -> Hashable:
+    """Return what two specs have in common only if they are the same in every number."""
+    if isinstance(value, np.ndarray):
+        return value.shape, value.tobytes()
+    if is_dataclass(value):
+        return type(value), *(fingerprint(getattr(value, f.name)) for f in fields(value))
+    if isinstance(value, tuple):
+        return tuple(fingerprint(item) for item in value)
+    return value
 
 
 def camera_quaternion(T_world_optical: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -191,7 +205,7 @@ def _add_room(spec: mujoco.MjSpec, rig: RigConfig, table: TableConfig, friction:
                 size=[0.025, leg, 0.0],
                 pos=[*place, -table.thickness - leg],
                 rgba=[0.30, 0.30, 0.32, 1.0],
-                **_DRAWN_ONLY,
+                **DRAWN_ONLY,
             )
 
 
@@ -233,22 +247,22 @@ def _add_object(spec: mujoco.MjSpec, item: ObjectSpec) -> None:
     """Add one free object with its mass spread over its parts by volume."""
     body = spec.worldbody.add_body(name=item.name)
     body.add_freejoint(name=item.name)
-    volumes = [_volume(part) for part in item.parts]
+    volumes = [part_volume(part) for part in item.parts]
     rolling = 0.0004 if item.rolls else 0.0001  # [m]
     for part, volume in zip(item.parts, volumes):
         size = [*part.size, *[0.0] * (3 - len(part.size))]
         body.add_geom(
-            type=_KINDS[part.kind],
+            type=KINDS[part.kind],
             size=size,
             pos=list(part.position),
-            quat=_matrix_to_quaternion(part.rotation),
+            quat=wxyz(part.rotation),
             mass=item.mass * volume / sum(volumes),
-            rgba=[*item.rgb, 1.0],
+            rgba=[*(part.rgb or item.rgb), 1.0],
             group=OBJECT_GROUP if part.visible else HIDDEN_GROUP,
             condim=6 if item.rolls else 4,
             friction=[item.friction, 0.004, rolling],
             solref=[0.006, 1.0],
-            **_OBJECT_COLLISION,
+            **COLLISION,
         )
     for index, mesh in enumerate(item.meshes):
         name = f'{item.name}_surface{index}'
@@ -261,27 +275,7 @@ def _add_object(spec: mujoco.MjSpec, item: ObjectSpec) -> None:
         body.add_geom(
             type=mujoco.mjtGeom.mjGEOM_MESH,
             meshname=name,
-            rgba=[*(np.array(item.rgb) * mesh.shade), 1.0],
+            rgba=[*(np.array(mesh.rgb or item.rgb) * mesh.shade), 1.0],
             group=OBJECT_GROUP,
-            **_DRAWN_ONLY,
+            **DRAWN_ONLY,
         )
-
-
-def _volume(part: Part) -> float:
-    """Return a part's volume [m^3]."""
-    size = part.size
-    if part.kind == 'box':
-        return 8.0 * size[0] * size[1] * size[2]
-    if part.kind == 'sphere':
-        return 4.0 / 3.0 * np.pi * size[0] ** 3
-    caps = 4.0 / 3.0 * np.pi * size[0] ** 3 if part.kind == 'capsule' else 0.0
-    return 2.0 * np.pi * size[0] ** 2 * size[1] + caps
-
-
-def _matrix_to_quaternion(rotation: NDArray[np.float64] | None) -> list[float]:
-    """Return the wxyz quaternion of a (3, 3) matrix, identity for None."""
-    if rotation is None:
-        return [1.0, 0.0, 0.0, 0.0]
-    transform = np.eye(4)
-    transform[:3, :3] = rotation
-    return list(quaternion_from_transform(transform)[[3, 0, 1, 2]])

@@ -22,6 +22,7 @@ class Part:
         position: of the centre [m].
         rotation: (3, 3) matrix; None is the identity.
         visible: drawn; hidden parts only collide.
+        rgb: colour, 0..1; None is the object's.
     """
 
     kind: str
@@ -29,6 +30,7 @@ class Part:
     position: Vector = (0.0, 0.0, 0.0)
     rotation: NDArray[np.float64] | None = None
     visible: bool = True
+    rgb: Vector | None = None
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,14 @@ class MeshPart:
     Attributes:
         vertices: (V, 3) in the object's frame [m].
         faces: (F, 3) vertex indices, counter-clockwise seen from outside.
-        shade: multiplies the object's colour (1 is the colour itself).
+        shade: multiplies the colour (1 is the colour itself).
+        rgb: colour, 0..1; None is the object's.
     """
 
     vertices: NDArray[np.float64]
     faces: NDArray[np.int64]
     shade: float = 1.0
+    rgb: Vector | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from flow_manip_core.errors import InvalidInputError
 from flow_manip_core.transforms import invert_transform, transform_points
 from flow_manip_mujoco.cell import SimulatedCell
-from flow_manip_mujoco.objects import object_spec, ObjectSpec
+from flow_manip_mujoco.objects import ObjectSpec
 
 REST_SPEED = 0.02  # [m/s]
 REST_TURN = 0.3  # [rad/s]
@@ -56,7 +56,7 @@ def is_on(cell: SimulatedCell, name: str, support: str) -> bool:
         return True
     if _TABLE in touching(cell, name):
         return False
-    spec, centre = object_spec(support), _centre_in(cell, name, support)
+    spec, centre = cell.spec(support), _centre_in(cell, name, support)
     return _within_outline(spec, centre) and bool(centre[2] > spec.floor)
 
 
@@ -69,7 +69,7 @@ def is_in(cell: SimulatedCell, name: str, container: str) -> bool:
     Raises:
         InvalidInputError: `container` holds nothing by its shape.
     """
-    spec = object_spec(container)
+    spec = cell.spec(container)
     if not spec.container:
         raise InvalidInputError(f"'{container}' is not a container")
     if not _is_left_alone(cell, name) or _TABLE in touching(cell, name):
@@ -98,8 +98,8 @@ def is_next_to(
         return False
     a, b = cell.object_pose(name)[:2, 3], cell.object_pose(reference)[:2, 3]
     distance = float(np.linalg.norm(a - b))
-    inner = min(object_spec(name).size[:2]) / 2 + min(object_spec(reference).size[:2]) / 2
-    outer = object_spec(name).footprint_radius + object_spec(reference).footprint_radius
+    inner = min(cell.spec(name).size[:2]) / 2 + min(cell.spec(reference).size[:2]) / 2
+    outer = cell.spec(name).footprint_radius + cell.spec(reference).footprint_radius
     return inner + gap[0] <= distance <= outer + gap[1]
 
 
@@ -133,7 +133,7 @@ def _carriers(cell: SimulatedCell, name: str) -> set[str]:
 
 def _centre_in(cell: SimulatedCell, name: str, reference: str) -> np.ndarray:
     """Return the (3,) middle of an object's body in the reference's frame."""
-    middle = np.array([0.0, 0.0, object_spec(name).size[2] / 2])
+    middle = np.array([0.0, 0.0, cell.spec(name).size[2] / 2])
     middle_world = transform_points(cell.object_pose(name), middle)
     return transform_points(invert_transform(cell.object_pose(reference)), middle_world)
 

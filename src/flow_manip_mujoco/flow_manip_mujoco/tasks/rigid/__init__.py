@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tasks in which one thing is carried somewhere."""
+
+from flow_manip_mujoco.tasks.task import TaskSpec
+
+RIGID_TASKS: tuple[TaskSpec, ...] = ()
