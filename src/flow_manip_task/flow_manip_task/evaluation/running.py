@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running one trial of one condition in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+import math
+import time
+import traceback
+from typing import Any
+
+from flow_manip_core.backends import pipeline_parameters
+from flow_manip_core.errors import FlowManipError, InvalidInputError
+from flow_manip_core.robot import Context, load_rig, load_robot
+from flow_manip_mujoco.cell import SimulatedCell
+from flow_manip_mujoco.object_tracker import TrackerConfig
+from flow_manip_mujoco.tasks import TASKS, TaskSpec, TaskStep, TaskTrial
+from flow_manip_task.evaluation.conditions import (
+    Condition,
+    Job,
+    nearest,
+    NO_GOAL_IK,
+    OPEN,
+    RIGID_REPLAY,
+)
+from flow_manip_task.evaluation.flow_sources import GENERATED, ORACLE, SourceSpec
+from flow_manip_task.evaluation.log import TrialLine
+from flow_manip_task.evaluation.put_task import PUT_TASK
+from flow_manip_task.evaluation.trials import failure_class
+from flow_manip_task.evaluation.truth import TruthSource
+from flow_manip_task.local import LocalStages, task_config
+from flow_manip_task.manipulation import Manipulation
+from flow_manip_task.policy import ManipulationConfig
+from flow_manip_task.stages import ManipulateRequest, ManipulationResult
+
+RIG = 'tabletop'
+OTHER = 'other'
+REPLAY_PLANNER = 'flow_manip_planning.flow_planner.rigid_replay:RigidReplayPlanner'
+START_TESTED = 'flow_manip_planning.grasp.start_tested:StartTestedGrasps'
+
+
+def tasks() -> dict[str, TaskSpec]:
+    """Return every task by name."""
+    return {PUT_TASK.name: PUT_TASK, **TASKS}
+
+
+def task_named(name: str) -> TaskSpec:
+    """Return a task.
+
+    Raises:
+        InvalidInputError: it is unknown; the message has the nearest name.
+    """
+    known = tasks()
+    if name not in known:
+        raise InvalidInputError(f"no task '{name}'{nearest(name, sorted(known))}")
+    return known[name]
+
+
+class TrialRunner:
+    """Runs trials one after the other; keeps cells and pipelines between them.
+
+    Nothing of a trial reaches the next: the same job gives the same line, seconds aside.
+    """
+
+    def __init__(self) -> None:
+        """Build nothing yet."""
+        self._cells: dict[str, SimulatedCell] = {}
+        self._pipelines: dict[Condition, Pipeline] = {}
+
+    def __call__(self, job: Job) -> TrialLine:
+        """Run a trial to its line; what goes wrong in it is its outcome.
+
+        Raises:
+            FlowManipError: the pipeline or the cell cannot be built, or the task is unknown.
+        """
+        spec = task_named(job.condition.task)
+        pipeline = self._pipeline(job.condition)
+        try:
+            return run_trial(pipeline, spec.make_trial(job.seed), job)
+        except FlowManipError as error:
+            return broken_line(job, error.code, error.name, str(error))
+        except Exception:
+            text = traceback.format_exc(limit=-4)
+            return broken_line(job, FlowManipError.code, FlowManipError.name, text)
+
+    def close(self) -> None:
+        """Free the renderers."""
+        for cell in self._cells.values():
+            cell.close()
+
+    def _pipeline(self, condition: Condition) -> Pipeline:
+        """Return the pipeline as a condition changes it, in the cell of its robot."""
+        variant = replace(condition, task='', flow=ORACLE)
+        if variant not in self._pipelines:
+            robot = variant.robot
+            if robot not in self._cells:
+                self._cells[robot] = SimulatedCell(Context(load_robot(robot), load_rig(RIG)))
+            self._pipelines[variant] = build_pipeline(variant, self._cells[robot])
+        return self._pipelines[variant]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What a condition compares, in a cell.
+
+    Attributes:
+        cell: the simulator.
+        stages: the backends and the robot.
+        config: of the state machine.
+    """
+
+    cell: SimulatedCell
+    stages: LocalStages
+    config: ManipulationConfig
+
+
+def build_pipeline(condition: Condition, cell: SimulatedCell) -> Pipeline:
+    """Build the pipeline of a condition as its loop and its baseline change it.
+
+    Raises:
+        UnknownPipelineError, BackendError, ConfigurationError: as they say.
+    """
+    parameters = pipeline_parameters(condition.pipeline, condition.robot)
+    if condition.loop == OPEN:
+        parameters.setdefault('task_node', {})['max_attempts'] = 1
+    planning = parameters['planning_node']
+    if condition.baseline == RIGID_REPLAY:
+        planning['backend'] = REPLAY_PLANNER
+    elif condition.baseline == NO_GOAL_IK:
+        tested = planning['grasp']
+        planning['grasp'] = {'backend': START_TESTED, START_TESTED: {'proposer': tested}}
+    tracking = None if condition.loop == OPEN else TrackerConfig()
+    return Pipeline(
+        cell=cell,
+        stages=LocalStages(parameters, cell.context, cell, tracking=tracking),
+        config=task_config(parameters.get('task_node', {}), condition.pipeline),
+    )
+
+
+def run_trial(pipeline: Pipeline, trial: TaskTrial, job: Job) -> TrialLine:
+    """Set the table, go through the task's steps, and read the end from the simulator."""
+    spec = SourceSpec.parse(job.condition.flow)
+    cell, stages = pipeline.cell, pipeline.stages.stages
+    source = None if spec.kind == GENERATED else TruthSource(cell, spec)
+    if source is not None:
+        stages = source.in_place_of(stages)
+    trial.reset(cell)
+    manipulation = Manipulation(stages, pipeline.config)
+    begun, results = time.monotonic(), []
+    for index, step in enumerate(trial.steps):
+        if source is not None:
+            source.take(step, index)
+            pipeline.stages.watched = (step.body,)
+        results.append(manipulation.run(_request(step, spec, job.seed)))
+        if not results[-1].succeeded:
+            break
+    wall, simulated = time.monotonic() - begun, cell.time
+    success = bool(trial.success(cell))
+    return TrialLine(
+        condition=job.condition,
+        seed=job.seed,
+        instruction=trial.instruction,
+        success=success,
+        progress={name: bool(done) for name, done in trial.progress(cell).items()},
+        steps_done=sum(result.succeeded for result in results),
+        total_seconds=wall,
+        simulated_seconds=simulated,
+        **_reported(results, success),
+    )
+
+
+def _request(step: TaskStep, spec: SourceSpec, seed: int) -> ManipulateRequest:
+    """Ask for a step; a pipeline of its own gets the words only, an oracle knows the object."""
+    named = '' if spec.kind == GENERATED else step.object
+    return ManipulateRequest(step.instruction, object=named, seed=seed)
+
+
+def _reported(results: Sequence[ManipulationResult], success: bool) -> dict[str, Any]:
+    """Put what the pipeline said of the steps together."""
+    last = results[-1]
+    seconds: dict[str, float] = {}
+    for result in results:
+        for stage, value in result.seconds.items():
+            seconds[stage] = seconds.get(stage, 0.0) + value
+    error = last.final_error_metres
+    return {
+        'failure': 'none' if success else failure_class(last),
+        'code': last.code,
+        'name': last.name,
+        'message': last.traceback or last.message,
+        'attempts': sum(result.attempts for result in results),
+        'seconds': seconds,
+        'error_metres': error if math.isfinite(error) else None,
+    }
+
+
+def broken_line(job: Job, code: int, name: str, message: str) -> TrialLine:
+    """Return the line of a trial that could not be set up or read."""
+    return TrialLine(job.condition, job.seed, '', False, OTHER, code, name, message, {})
