@@ -89,9 +89,9 @@ class Deviation:
 class ObjectMonitor:
     """Compares the tracked motion of the object of one plan with the planned.
 
-    Until the object is grasped it must stay where it was; from then on it must move from where it
-    was grasped as `Plan.object_poses` says. Deviations are measured at the grasped point, so they
-    do not depend on where the tracker has the object's origin.
+    Until the object is grasped it must stay where it was (it may turn: what rolls does); from then
+    on it must move from where it was grasped as `Plan.object_poses` says. Deviations are measured
+    at the grasped point, so they do not depend on where the tracker has the object's origin.
 
     Attributes:
         last: the newest deviation since the grasp; None before the first look.
@@ -205,18 +205,21 @@ class ObjectMonitor:
             if self.worst is None or deviation.metres > self.worst.metres:
                 self.worst = deviation
         config = self.config
-        off = deviation.metres > config.max_metres or deviation.degrees > config.max_degrees
+        # What rolls turns at the fingers' first touch; until it is held only its place counts.
+        turned = self._held and deviation.degrees > config.max_degrees
+        off = deviation.metres > config.max_metres or turned
         lasted = self._lasted('', off, tracked.stamp)
         if lasted is None:
             return None
-        what = f'{self._plan.object or "the object"} is {deviation}'
+        name = self._plan.object or 'the object'
+        limit = f'{config.max_metres * 1000:.0f} mm'
         if not self._held:
-            what = (
-                f'{self._plan.object or "the object"} moved by {deviation.metres * 1000:.0f} mm '
-                f'and {deviation.degrees:.0f} degrees before it was grasped'
+            return SlipError(
+                f'{name} moved by {deviation.metres * 1000:.0f} mm before it was grasped, for '
+                f'{lasted:.2f} s; the limit is {limit}'
             )
         return SlipError(
-            f'{what} for {lasted:.2f} s; the limits are {config.max_metres * 1000:.0f} mm and '
+            f'{name} is {deviation} for {lasted:.2f} s; the limits are {limit} and '
             f'{config.max_degrees:.0f} degrees'
         )
 

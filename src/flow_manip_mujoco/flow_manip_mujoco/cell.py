@@ -43,6 +43,7 @@ from flow_manip_mujoco.scene import (
 )
 
 FrameCallback = Callable[[NDArray[np.uint8], float], None]
+Disturb = Callable[[mujoco.MjModel, mujoco.MjData], None]
 
 _MODELS_KEPT = 8
 _SETTLE_TIME = 0.4  # [s] simulated before a scene is handed out
@@ -131,6 +132,7 @@ class SimulatedCell:
         self._renderer: Renderer | None = None
         self._drawn_model: mujoco.MjModel | None = None
         self._frames: _Frames | None = None
+        self._disturbances: list[Disturb] = []
         self.reset()
 
     # ---------------------------------------------------------------- life
@@ -151,6 +153,7 @@ class SimulatedCell:
         elif not isinstance(scene, Scene):
             scene = Scene(tuple(scene))
         self.seed, self.scene = seed, scene
+        self._disturbances.clear()
         self.objects: tuple[ObjectSpec, ...] = tuple(choose_objects(scene, rng))
         self.fixtures = scene.fixtures
         self.model = self._model_of(self.objects, self.fixtures)
@@ -199,10 +202,20 @@ class SimulatedCell:
             mujoco.mj_step1(model, data)
             self.arm_controller.apply(model, data)
             self.gripper_controller.apply(data)
+            for disturb in self._disturbances:
+                disturb(model, data)
             mujoco.mj_step2(model, data)
             if self._frames is not None and data.time >= self._frames.due:
                 self._frames.due += self._frames.period
                 self._frames.callback(self.picture(), float(data.time))
+
+    def disturb(self, disturbance: Disturb) -> None:
+        """Let somebody meddle: called in every physics step until the next reset.
+
+        It comes after the controllers, between the two halves of the step, and may set forces and
+        motors' commands.
+        """
+        self._disturbances.append(disturbance)
 
     def record_frames(self, callback: FrameCallback | None, rate: float = 15.0) -> None:
         """Call `callback(color, time)` `rate` times per simulated second of stepping.
@@ -270,6 +283,14 @@ class SimulatedCell:
         geoms = self._draw().segment(self._scratch, self.context.rig.camera.name)
         bodies = np.append(self.model.geom_bodyid, -1)[geoms]
         return Mask(bodies == body, name.replace('_', ' '))
+
+    def body_under(self, mask: Mask) -> str | None:
+        """Return which body most of a mask's pixels really show; None if it is none of them."""
+        geoms = self._draw().segment(self._scratch, self.context.rig.camera.name)
+        bodies = np.append(self.model.geom_bodyid, -1)[geoms][mask.pixels]
+        counts = {name: int((bodies == self._body(name)).sum()) for name in self.body_names}
+        best = max(counts, key=lambda name: counts[name], default=None)
+        return best if best is not None and 2 * counts[best] > len(bodies) else None
 
     # ---------------------------------------------------------------- state
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow_manip_control.execution import PlanExecutor
+from flow_manip_control.monitoring import MonitorConfig, ObjectMonitor
 from flow_manip_core.backends import create_backend, pipeline_parameters
 from flow_manip_core.config import from_mapping
 from flow_manip_core.errors import CancelledError
@@ -28,6 +29,8 @@ from flow_manip_core.plan import ExecutionOutcome, Plan
 from flow_manip_core.robot import Context, load_rig, load_robot
 from flow_manip_mujoco.arm import CellArm, CellGripper
 from flow_manip_mujoco.cell import SimulatedCell
+from flow_manip_mujoco.disturbances import Disturbance
+from flow_manip_mujoco.object_tracker import SimulatedTracker, TrackerConfig
 from flow_manip_perception.segmentation import SEGMENTERS
 from flow_manip_planning.flow_planner import create_flow_planner
 from flow_manip_planning.grasp import GRASP_PROPOSERS
@@ -50,6 +53,7 @@ from flow_manip_world_model.flow import FLOW_GENERATORS
 from flow_manip_world_model.selection import SELECTORS
 
 FRAME_RATE = 15.0  # [Hz] of simulated time
+ORACLE = TrackerConfig()  # tracks the truth
 
 
 def never() -> bool:
@@ -58,7 +62,17 @@ def never() -> bool:
 
 
 class LocalStages:
-    """The backends of a pipeline and the robot of a simulated cell as stages."""
+    """The backends of a pipeline and the robot of a simulated cell as stages.
+
+    Attributes:
+        tracking: how the object is tracked while it is moved: the simulator's truth, made worse
+            as this says; None follows the flow without looking (open loop).
+        monitor: bounds of the deviation from the flow.
+        watched: names of the bodies that are tracked, the moved one first, then those that the
+            goal refers to; None: those that the masks of the goal show.
+        disturbance: what goes wrong on purpose during the next plan; None: nothing.
+        last_monitor: of the last plan, None before.
+    """
 
     def __init__(
         self,
@@ -67,6 +81,7 @@ class LocalStages:
         cell: SimulatedCell,
         *,
         film: bool = False,
+        tracking: TrackerConfig | None = ORACLE,
     ) -> None:
         """Build the backends.
 
@@ -75,6 +90,7 @@ class LocalStages:
             context: robot and rig.
             cell: where the robot and the objects are.
             film: draw frames during execution; costs about as much time as the physics.
+            tracking: of the moved object; None follows the flow open loop.
 
         Raises:
             BackendError, ConfigurationError: a backend or its parameters are wrong.
@@ -87,7 +103,14 @@ class LocalStages:
         proposer = create_backend(GRASP_PROPOSERS, planning['grasp'], context)
         self._planner = create_flow_planner(planning, context, proposer)
         self._arm = CellArm(cell)
-        self._executor = PlanExecutor(self._arm, CellGripper(cell), context)
+        self._executor = PlanExecutor(
+            self._arm, CellGripper(cell), context, clock=lambda: cell.time
+        )
+        self.tracking, self.monitor = tracking, MonitorConfig()
+        self.watched: tuple[str, ...] | None = None
+        self.disturbance: Disturbance | None = None
+        self.last_monitor: ObjectMonitor | None = None
+        self._seen: tuple[str | None, ...] = ()
 
     @property
     def stages(self) -> Stages:
@@ -124,6 +147,8 @@ class LocalStages:
         cancelled: Cancelled,
     ) -> list[ObjectFlow]:
         """Let the generator imagine the object's motion."""
+        if self.tracking is not None:
+            self._seen = tuple(self._cell.body_under(mask) for mask in masks)
         return self._generator.generate(
             observation,
             instruction,
@@ -165,12 +190,24 @@ class LocalStages:
     def execute(
         self, plan: Plan, *, on_segment: OnSegment, on_frame: OnFrame, cancelled: Cancelled
     ) -> ExecutionOutcome:
-        """Step the cell through the plan."""
+        """Step the cell through the plan, watched as `tracking` says."""
+
+        def begin_segment(index: int, name: str, progress: float) -> None:
+            on_segment(index, name, progress)
+            moves = index < len(plan.segments) and plan.segments[index].trajectory
+            if self.disturbance is not None and moves:
+                self.disturbance.begin_segment(plan.segments[index].holding, moves.duration)
+
+        self.last_monitor = self._new_monitor()
         self._cell.record_frames(on_frame if self._film else None, FRAME_RATE)
         try:
-            return self._executor.execute(plan, on_segment=on_segment, cancelled=cancelled)
+            return self._executor.execute(
+                plan, on_segment=begin_segment, cancelled=cancelled, monitor=self.last_monitor
+            )
         finally:
             self._cell.record_frames(None)
+            if self.disturbance is not None:
+                self.disturbance.end()
 
     def recover(self, plan: Plan, segment: int, *, cancelled: Cancelled) -> None:
         """Open the hand and take the arm out of the scene."""
@@ -178,6 +215,17 @@ class LocalStages:
         way = plan_recovery(plan, segment, self._arm.joint_positions(), width)
         if way.segments:
             self._executor.execute(way, cancelled=cancelled)
+
+    def _new_monitor(self) -> ObjectMonitor | None:
+        """Track the moved body and what the goal refers to; None where that is not wanted."""
+        bodies = self.watched if self.watched is not None else self._seen
+        if self.tracking is None or not bodies or bodies[0] is None:
+            return None
+        trackers = {
+            body: SimulatedTracker(self._cell, body, self.tracking) for body in bodies if body
+        }
+        moved = trackers.pop(bodies[0])
+        return ObjectMonitor(moved, lambda: self._cell.time, self.monitor, references=trackers)
 
 
 def _stop_if(cancelled: Cancelled, doing: str) -> None:
