@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque, OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
@@ -47,6 +47,8 @@ Disturb = Callable[[mujoco.MjModel, mujoco.MjData], None]
 
 _MODELS_KEPT = 8
 _SETTLE_TIME = 0.4  # [s] simulated before a scene is handed out
+_TRACE_PERIOD = 0.05  # [s] between states that are remembered
+_TRACE_LENGTH = 12_000  # ten minutes
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ class SimulatedCell:
         self._renderer: Renderer | None = None
         self._drawn_model: mujoco.MjModel | None = None
         self._frames: _Frames | None = None
+        self._trace: deque[tuple[float, NDArray[np.float64]]] = deque(maxlen=_TRACE_LENGTH)
         self._disturbances: list[Disturb] = []
         self.reset()
 
@@ -174,6 +177,8 @@ class SimulatedCell:
         self._frames = frames
         self.data.time = 0.0
         self.arm_controller.reset(self.home)
+        self._trace.clear()
+        self._trace.append((0.0, self.data.qpos.copy()))
         self.start_poses = self.body_poses()
         self.start_joints = self.fixture_joints()
 
@@ -205,6 +210,8 @@ class SimulatedCell:
             for disturb in self._disturbances:
                 disturb(model, data)
             mujoco.mj_step2(model, data)
+            if not self._trace or data.time >= self._trace[-1][0] + _TRACE_PERIOD - 1e-9:
+                self._trace.append((float(data.time), data.qpos.copy()))
             if self._frames is not None and data.time >= self._frames.due:
                 self._frames.due += self._frames.period
                 self._frames.callback(self.picture(), float(data.time))
@@ -316,6 +323,21 @@ class SimulatedCell:
     def object_poses(self) -> dict[str, NDArray[np.float64]]:
         """Return the true T_world_object of every object by name."""
         return {spec.name: self.object_pose(spec.name) for spec in self.objects}
+
+    def trace(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return how an object moved since the reset, or in the last ten minutes of that.
+
+        Returns:
+            times (T,), 0.05 s apart [s], and poses (T, 4, 4) T_world_object.
+        """
+        self.spec(name)
+        start = int(self.model.joint(name).qposadr[0])
+        times = np.array([time for time, _ in self._trace])
+        rows = np.array([qpos[start : start + 7] for _, qpos in self._trace])
+        poses = np.tile(np.eye(4), (len(rows), 1, 1))
+        poses[:, :3, 3] = rows[:, :3]
+        poses[:, :3, :3] = Rotation.from_quat(rows[:, [4, 5, 6, 3]]).as_matrix()
+        return times, poses
 
     @property
     def body_names(self) -> tuple[str, ...]:

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from flow_manip_core.transforms import rotation_about
 from flow_manip_mujoco.objects.spec import MeshPart, Part
@@ -77,7 +78,14 @@ def vessel(
     return tuple(parts), (MeshPart(*turn_profile(profile)),)
 
 
-def handle(radius: float, height: float, reach: float, tube: float, segments: int = 7) -> Shape:
+def handle(
+    radius: float,
+    height: float,
+    reach: float,
+    tube: float,
+    segments: int = 7,
+    rise: float | None = None,
+) -> Shape:
     """Build a mug's handle on the +x side.
 
     Args:
@@ -86,25 +94,64 @@ def handle(radius: float, height: float, reach: float, tube: float, segments: in
         reach: how far the handle stands out [m].
         tube: radius of its tube [m].
         segments: capsules along the arc.
+        rise: from its middle to the middle of its upper end [m]; nearly a half circle if left out.
     """
-    angles = np.linspace(-np.pi / 2, np.pi / 2, segments + 1)
-    path = np.column_stack(
-        [
-            radius - tube / 2 + (reach - tube) * np.cos(angles),
-            np.zeros_like(angles),
-            height + 1.05 * reach * np.sin(angles),
-        ]
+    rise = 1.05 * reach if rise is None else rise
+
+    def arc(count: int) -> NDArray[np.float64]:
+        angles = np.linspace(-np.pi / 2, np.pi / 2, count)
+        along = radius - tube / 2 + (reach - tube) * np.cos(angles)
+        return np.column_stack([along, np.zeros_like(angles), height + rise * np.sin(angles)])
+
+    parts = [_rod(a, b, tube) for a, b in pairwise(arc(segments + 1))]
+    return tuple(parts), (MeshPart(*tube_along(arc(25), tube)),)
+
+
+def rods(path: ArrayLike, radius: float) -> tuple[Part, ...]:
+    """Join (P, 3) points by capsules that are drawn as they collide: pegs, hooks, spouts."""
+    points = np.asarray(path, dtype=np.float64)
+    return tuple(replace(_rod(a, b, radius), visible=True) for a, b in pairwise(points))
+
+
+def prism(sides: int, inner: float, length: float, along: float = 0.0) -> tuple[Part, ...]:
+    """Build a prism that lies along x on one of its faces; boxes across each pair of faces.
+
+    Args:
+        sides: even number of faces.
+        inner: distance of the faces from the axis [m].
+        length: along x [m].
+        along: x of its middle [m].
+
+    Returns:
+        Parts whose union has exactly the prism's faces, so that it does not roll.
+    """
+    half_face = inner * float(np.tan(np.pi / sides))
+    return tuple(
+        Part(
+            'box',
+            (length / 2, half_face, inner),
+            (along, 0.0, inner),
+            rotation_about([1.0, 0.0, 0.0], 2.0 * np.pi * k / sides),
+        )
+        for k in range(sides // 2)
     )
-    parts = [_rod(a, b, tube) for a, b in pairwise(path)]
-    smooth = np.linspace(-np.pi / 2, np.pi / 2, 25)
-    curve = np.column_stack(
-        [
-            radius - tube / 2 + (reach - tube) * np.cos(smooth),
-            np.zeros_like(smooth),
-            height + 1.05 * reach * np.sin(smooth),
-        ]
+
+
+def turned(shape: Shape, yaw: float) -> Shape:
+    """Turn a shape about z by `yaw` [rad]."""
+    turn = rotation_about([0.0, 0.0, 1.0], yaw)
+    parts, meshes = shape
+    return (
+        tuple(
+            replace(
+                part,
+                position=tuple(turn @ np.array(part.position)),
+                rotation=turn @ (np.eye(3) if part.rotation is None else part.rotation),
+            )
+            for part in parts
+        ),
+        tuple(replace(mesh, vertices=mesh.vertices @ turn.T) for mesh in meshes),
     )
-    return tuple(parts), (MeshPart(*tube_along(curve, tube)),)
 
 
 def tray(length: float, width: float, height: float, wall: float) -> tuple[Part, ...]:
@@ -144,8 +191,9 @@ def turned_solid(outline: Profile, shade: float = 1.0) -> Shape:
 def _rod(a: NDArray, b: NDArray, radius: float) -> Part:
     """Return the hidden capsule from a to b."""
     direction = (b - a) / np.linalg.norm(b - a)
-    helper = np.array([0.0, 1.0, 0.0])
+    helper = np.eye(3)[1] if abs(direction[1]) < 0.9 else np.eye(3)[0]
     side = np.cross(helper, direction)
+    side /= np.linalg.norm(side)
     axes = np.column_stack([side, np.cross(direction, side), direction])
     return Part(
         'capsule',
