@@ -22,11 +22,15 @@ class Grasp:
             closing direction.
         width: opening between the fingers that the object needs [m].
         score: 0..1, larger is better.
+        opening: how far to open before, where that matters (a finger under a rim, between two
+            walls); 0: `width` and the planner's reserve. Messages leave it out: the plan's
+            `open` segment has it [m].
     """
 
     T_world_tcp: NDArray[np.float64]
     width: float
     score: float = 0.0
+    opening: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse poses that are not rigid and negative widths."""
@@ -36,6 +40,10 @@ class Grasp:
             )
         if not 0.0 <= self.width < 1.0:
             raise InvalidInputError(f'grasp width {self.width} m is not within 0..1')
+        if not (self.opening == 0.0 or self.width <= self.opening < 1.0):
+            raise InvalidInputError(
+                f'grasp opening {self.opening} m is neither 0 nor within {self.width}..1'
+            )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flow_manip_core.config import config_root, load_config
+from flow_manip_core.config import config_root, from_mapping, load_config, load_yaml
 from flow_manip_core.errors import ConfigurationError
 from flow_manip_core.transforms import transform_from_quaternion
 
@@ -19,9 +19,11 @@ Quaternion = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class GripperConfig:
-    """A two-finger parallel gripper.
+    """A two-finger parallel gripper, as in config/grippers/<name>.yaml.
 
-    Frame: the tool centre point, z along the approach, y along the closing direction.
+    Sizes are meant in the grasp frame: at the tool centre point, z along the approach, y along the
+    closing direction. `T_tcp_grasp` turns it into the robot's own tcp link where that looks
+    elsewhere.
 
     Attributes:
         joint_names: finger joints, each travels half the opening.
@@ -33,6 +35,9 @@ class GripperConfig:
         tip_offset: how far the finger tips reach beyond the tool centre point [m].
         max_effort: largest closing force [N].
         speed: of the opening [m/s].
+        approach_axis: where the fingers point, in the robot's tcp link.
+        closing_axis: along which they close, in the robot's tcp link.
+        pad_length: of the part of a finger that presses, from its tip [m].
     """
 
     joint_names: tuple[str, ...]
@@ -44,11 +49,48 @@ class GripperConfig:
     tip_offset: float
     max_effort: float
     speed: float
+    approach_axis: Vector3 = (0.0, 0.0, 1.0)
+    closing_axis: Vector3 = (0.0, 1.0, 0.0)
+    pad_length: float = 0.02
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that no gripper has and axes that are not at right angles."""
+        sizes = ('max_width', 'finger_length', 'finger_thickness', 'finger_width', 'pad_length')
+        for name in (*sizes, 'max_effort', 'speed'):
+            if not (value := getattr(self, name)) > 0.0:
+                raise ConfigurationError(f'gripper: {name} is {value}, it must be above 0')
+        if not self.joint_names or min(self.palm_size) <= 0.0:
+            raise ConfigurationError(
+                f'gripper: joints {list(self.joint_names)}, palm {list(self.palm_size)} m; at '
+                'least one joint and an extent above 0 are needed'
+            )
+        if not 0.0 <= self.tip_offset < self.finger_length:
+            raise ConfigurationError(
+                f'gripper: tip_offset is {self.tip_offset} m, it must lie within the '
+                f'{self.finger_length} m of the fingers'
+            )
+        approach, closing = np.array(self.approach_axis), np.array(self.closing_axis)
+        lengths = np.linalg.norm([approach, closing], axis=1)
+        if np.abs(lengths - 1.0).max() > 1e-3 or abs(approach @ closing) > 1e-3:
+            raise ConfigurationError(
+                f'gripper: approach_axis {list(approach)} and closing_axis {list(closing)} must '
+                'be unit vectors at right angles'
+            )
+
+    @property
+    def T_tcp_grasp(self) -> NDArray[np.float64]:
+        """(4, 4) pose of the grasp frame in the robot's tcp link: a rotation."""
+        approach, closing = np.array(self.approach_axis), np.array(self.closing_axis)
+        transform = np.eye(4)
+        transform[:3, :3] = np.stack([np.cross(closing, approach), closing, approach], axis=1)
+        return transform
 
 
 @dataclass(frozen=True)
 class RobotConfig:
     """One arm with a gripper, as in config/robots/<name>/robot.yaml.
+
+    In the file, `gripper` is a mapping or the name of a file in config/grippers.
 
     Attributes:
         name: of the folder.
@@ -153,8 +195,18 @@ class RigConfig:
 
 
 def load_robot(name: str) -> RobotConfig:
-    """Read config/robots/<name>/robot.yaml."""
-    return load_config(f'robots/{name}/robot.yaml', RobotConfig)
+    """Read config/robots/<name>/robot.yaml and the gripper that it names."""
+    relative = f'robots/{name}/robot.yaml'
+    values = load_yaml(config_root() / relative)
+    gripper = values.get('gripper')
+    if isinstance(gripper, str):
+        values['gripper'] = load_yaml(config_root() / 'grippers' / f'{gripper}.yaml')
+    return from_mapping(RobotConfig, values, where=relative)
+
+
+def load_gripper(name: str) -> GripperConfig:
+    """Read config/grippers/<name>.yaml."""
+    return load_config(f'grippers/{name}.yaml', GripperConfig)
 
 
 def load_rig(name_or_path: str) -> RigConfig:
