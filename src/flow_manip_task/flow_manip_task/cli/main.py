@@ -9,7 +9,7 @@ from pathlib import Path
 import sys
 
 from flow_manip_core.errors import FlowManipError
-from flow_manip_task.cli import commands
+from flow_manip_task.cli import commands, evaluating
 
 DEMO = 'put the red cube on the plate'
 INTERRUPTED = 130
@@ -82,6 +82,11 @@ def build_parser() -> argparse.ArgumentParser:
     trials.add_argument('--json', type=Path, metavar='FILE', help='write the results here')
     trials.add_argument('--records', type=Path, metavar='FOLDER', help='keep a record of each')
     trials.set_defaults(run=commands.trials)
+
+    evaluate = subparsers.add_parser(
+        'evaluate', help='tasks x pipelines x robots x flows x seeds in simulation, as a table'
+    )
+    evaluating.add_arguments(evaluate)
     return parser
 
 

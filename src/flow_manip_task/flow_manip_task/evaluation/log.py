@@ -93,8 +93,9 @@ class TrialLog:
         self.path = path
 
     def read(self) -> dict[Job, TrialLine]:
-        """Return what is finished; a last line without its end (the run was killed) does
-        not count.
+        """Return what is finished; a last line without its end does not count.
+
+        It is what a killed run leaves.
 
         Raises:
             RecordError: the file cannot be read, or a line is broken.

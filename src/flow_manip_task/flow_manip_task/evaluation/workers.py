@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 import multiprocessing
@@ -18,14 +18,7 @@ from flow_manip_core.errors import error_from_code, FlowManipError
 
 # Small arrays: a second thread costs more than it gives, and sums come out otherwise.
 ONE_THREAD = dict.fromkeys(
-    (
-        'OMP_NUM_THREADS',
-        'OPENBLAS_NUM_THREADS',
-        'MKL_NUM_THREADS',
-        'NUMEXPR_NUM_THREADS',
-        'VECLIB_MAXIMUM_THREADS',
-    ),
-    '1',
+    ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'VECLIB_MAXIMUM_THREADS'), '1'
 )
 END_TIMEOUT = 5.0  # [s] that a process gets to end by itself
 
@@ -117,10 +110,8 @@ class _Worker:
         """Give it a job; a dead process is noticed when it is listened to."""
         self.job = job
         self.deadline = time.monotonic() + self._timeout
-        try:
+        with suppress(OSError):
             self.pipe.send(job)
-        except OSError:
-            pass
 
     def receive(self) -> Any:
         """Return the answer, or `Lost`.
@@ -143,10 +134,8 @@ class _Worker:
 
     def end(self) -> None:
         """Let the process end."""
-        try:
+        with suppress(OSError):
             self.pipe.send(None)
-        except OSError:
-            pass
         if time.monotonic() < self.deadline:
             self._process.join(END_TIMEOUT)
         self.kill()
