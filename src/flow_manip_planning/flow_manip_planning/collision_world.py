@@ -3,30 +3,24 @@
 
 from __future__ import annotations
 
+import coal
 import numpy as np
 from numpy.typing import NDArray
-from roboplan.core import (
-    Box,
-    JointConfiguration,
-    JointPath,
-    OcTree,
-    PathShortcutter,
-    PathShortcuttingOptions,
-)
-from roboplan.rrt import RRT, RRTOptions
+from roboplan.core import Box, hasCollisionsAlongPath, OcTree, Scene
 from scipy.spatial import cKDTree
 
-from flow_manip_core.errors import NoPathError
 from flow_manip_core.transforms import invert_transform, make_transform, transform_points
+from flow_manip_planning.contacts import Contact, ContactModel, Thing, voxel_tree
 from flow_manip_planning.kinematics import Array, ChainPoses
 from flow_manip_planning.robot_model import RobotModel
 from flow_manip_planning.surroundings import Surroundings
 
 COLOR = np.array([0.6, 0.6, 0.6, 1.0])
-TABLE_THICKNESS = 0.1  # [m]
+TABLE_SIZE = (4.0, 4.0, 0.1)  # [m]
 # The box starts this far below the seen plane [m]: depth noise must not block a fingertip.
 TABLE_SINK = 0.002
 STEP = 0.01  # [rad] between configurations that are checked along an edge
+OBJECT, HELD = 'object', 'held object'
 
 
 class CollisionWorld:
@@ -34,28 +28,53 @@ class CollisionWorld:
 
     def __init__(self, robot: RobotModel, surroundings: Surroundings) -> None:
         """Put the table and the obstacles around the robot."""
-        self._robot = robot
+        self.robot = robot
+        self.surroundings = surroundings
+        self.object_points: Array | None = None
+        self.held_points: Array | None = None
         self._voxel = surroundings.voxel
         self._scene = robot.new_scene()
         finger = robot.config.gripper.joint_names[0]
         names = [*robot.config.joint_names, finger]
         self._indices = self._scene.getJointPositionIndices(names)
         self._size = len(self._scene.getCurrentJointPositions())
-        self._added: list[str] = []
-        self._add_table(surroundings.T_world_support)
-        self._add_cloud('obstacles', surroundings.obstacles)
+        self._things: dict[str, Thing] = {}
+        self._contacts: ContactModel | None = None
+        self._add_table(self.T_base_table)
+        self._add_cloud('obstacles', robot.to_base(surroundings.obstacles))
+
+    @property
+    def scene(self) -> Scene:
+        """Roboplan's scene, for planners that work in it; its poses are in the robot's base."""
+        return self._scene
+
+    @property
+    def T_base_table(self) -> Array:
+        """(4, 4) centre of the table's box, whose edges are `TABLE_SIZE`, in the robot's base."""
+        T_support_box = make_transform([0, 0, -TABLE_SINK - 0.5 * TABLE_SIZE[2]])
+        T_base_world = invert_transform(self.robot.T_world_base)
+        return T_base_world @ self.surroundings.T_world_support @ T_support_box
 
     def set_object(self, points_world: Array | None) -> None:
         """Make (N, 3) points an obstacle called the object, or remove it."""
-        if 'object' in self._added:
-            self._scene.removeGeometry('object')
-            self._added.remove('object')
+        self._remove(OBJECT)
+        self.object_points = points_world
         if points_world is not None:
-            self._add_cloud('object', points_world)
+            self._add_cloud(OBJECT, self.robot.to_base(points_world))
+
+    def hold_object(self, points_tip: Array | None) -> None:
+        """Let (N, 3) points in the tool centre point's frame move with the hand, or let go.
+
+        They may touch the hand and the fingers, and nothing else.
+        """
+        self._remove(HELD)
+        self.held_points = points_tip
+        if points_tip is not None:
+            self._add_cloud(HELD, points_tip, self.robot.config.tcp_frame)
 
     def collides(self, q: Array, width: float) -> bool:
         """Say whether the robot at (J,), fingers `width` apart, touches itself or anything."""
-        return bool(self._scene.hasCollisions(self._full(q, width)))
+        return bool(self._scene.hasCollisions(self.configuration(q, width)))
 
     def first_collision(self, path: Array, width: float) -> int | None:
         """Return the index of the first of (K, J) configurations that collides."""
@@ -64,81 +83,61 @@ class CollisionWorld:
                 return index
         return None
 
-    def plan(
-        self, start: Array, goal: Array, width: float, seed: int, max_nodes: int = 4000
-    ) -> Array:
-        """Find a way by RRT-Connect (Kuffner and LaValle 2000), then shortcut it.
+    def edge_collides(self, start: Array, end: Array, width: float) -> bool:
+        """Say whether anything is touched on the straight line between two (J,)."""
+        ends = self.configuration(start, width), self.configuration(end, width)
+        return bool(hasCollisionsAlongPath(self._scene, *ends, STEP))
 
-        Returns:
-            (W, J) corners of a path that is free of collision.
+    def contacts(self, q: Array, width: float) -> list[Contact]:
+        """Return what overlaps at (J,) and how deep, deepest first; slower than `collides`."""
+        if self._contacts is None:
+            self._contacts = ContactModel(self.robot, self._things.values())
+        return self._contacts.measure(q, width)
 
-        Raises:
-            NoPathError: an end collides, or `max_nodes` samples did not connect them.
-        """
-        for name, q in (('start', start), ('goal', goal)):
-            if self.collides(q, width):
-                raise NoPathError(f'the {name} of the free motion is in collision')
-        self._scene.setJointPositions(self._full(start, width))
-        group = self._robot.config.arm_group
-        options = RRTOptions(
-            group_name=group,
-            max_nodes=max_nodes,
-            max_connection_distance=1.5,
-            collision_check_step_size=STEP,
-            max_planning_time=1.0,
-            rrt_connect=True,
-        )
-        planner = RRT(self._scene, options)
-        planner.setRngSeed(seed)
-        names = list(self._robot.config.joint_names)
-        try:
-            path = planner.plan(JointConfiguration(names, start), JointConfiguration(names, goal))
-        except RuntimeError as error:
-            raise NoPathError(f'no way found with {max_nodes} samples: {error}') from error
-        corners = self._shortcut(path, seed)
-        if np.abs(corners[0] - start).max() > 1e-6 or np.abs(corners[-1] - goal).max() > 1e-6:
-            raise NoPathError('the planner returned a path with other ends')
-        return corners
-
-    def _shortcut(self, path: JointPath, seed: int) -> Array:
-        """Cut corners of a path; seeds of roboplan's shortcutter below zero mean random."""
-        options = PathShortcuttingOptions(
-            group_name=self._robot.config.arm_group, max_step_size=STEP, max_iters=150, seed=seed
-        )
-        return np.array(PathShortcutter(self._scene, options).shortcut(path).positions)
-
-    def _full(self, q: Array, width: float) -> Array:
-        """Return the scene's configuration vector."""
+    def configuration(self, q: Array, width: float) -> Array:
+        """Return the scene's configuration vector for (J,), fingers `width` apart."""
         full = np.zeros(self._size)
         full[self._indices] = [*q, 0.5 * width]
         return full
 
-    def _add_table(self, T_world_support: Array) -> None:
+    def _add_table(self, T_base_box: Array) -> None:
         """Add the support as a wide box; the robot's base stands in or on it."""
-        T_support_box = make_transform([0, 0, -TABLE_SINK - 0.5 * TABLE_THICKNESS])
-        T_base_world = invert_transform(self._robot.T_world_base)
-        T_base_box = T_base_world @ T_world_support @ T_support_box
-        self._scene.addBoxGeometry(
-            'table', 'universe', Box(4.0, 4.0, TABLE_THICKNESS), T_base_box, COLOR
-        )
-        self._scene.setCollisions('table', self._robot.config.base_frame, False)
-        self._added.append('table')
+        self._scene.addBoxGeometry('table', 'universe', Box(*TABLE_SIZE), T_base_box, COLOR)
+        base = self.robot.config.base_frame
+        self._note(Thing('table', coal.Box(*TABLE_SIZE), T_base_box, frozenset({base})))
 
-    def _add_cloud(self, name: str, points_world: Array) -> None:
-        """Add points as an octree of voxels in the base frame."""
-        if len(points_world) == 0:
+    def _add_cloud(self, name: str, points: Array, frame: str = '') -> None:
+        """Add (N, 3) points as an octree of voxels, in the base or riding on the tool's frame."""
+        if len(points) == 0:
             return
         size = self._voxel
-        local = self._robot.to_base(points_world)
-        cells = np.unique(np.floor(local / size).astype(np.int64), axis=0)
+        cells = np.unique(np.floor(points / size).astype(np.int64), axis=0)
         rows = np.empty((len(cells), 6))
         # Rows are centre, edge, cost and the occupancy above which a cell counts.
         rows[:, :3], rows[:, 3:] = (cells + 0.5) * size, (size, 1.0, 0.5)
-        self._scene.addOcTreeGeometry(name, 'universe', OcTree(list(rows), size), np.eye(4), COLOR)
-        pairs = [(name, other) for other in self._added]
-        # The base is bolted down; what is seen close to it is its mounting.
-        self._scene.setCollisions([*pairs, (name, self._robot.config.base_frame)], False)
-        self._added.append(name)
+        tree = OcTree(list(rows), size)
+        # roboplan takes poses on a link in the frame of the joint that moves it.
+        pose = self.robot.chain.T_last_tip if frame else np.eye(4)
+        self._scene.addOcTreeGeometry(name, frame or 'universe', tree, pose, COLOR)
+        if frame:
+            ignores = frozenset(self.robot.hand_links)
+        else:
+            # The base is bolted down; what is seen close to it is its mounting.
+            standing = {thing.name for thing in self._things.values() if not thing.frame}
+            ignores = frozenset(standing | {self.robot.config.base_frame})
+        self._note(Thing(name, voxel_tree(cells, size), np.eye(4), ignores, frame))
+
+    def _note(self, thing: Thing) -> None:
+        """Remember a thing that was added and let it overlap what it may."""
+        self._scene.setCollisions([(thing.name, other) for other in thing.ignores], False)
+        self._things[thing.name] = thing
+        self._contacts = None
+
+    def _remove(self, name: str) -> None:
+        """Take a thing out of the scene if it is there."""
+        if self._things.pop(name, None) is not None:
+            self._scene.removeGeometry(name)
+            self._contacts = None
 
 
 class HeldObject:

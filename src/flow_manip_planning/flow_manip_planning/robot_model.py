@@ -39,7 +39,8 @@ class RobotModel:
 
     Attributes:
         config: the robot's configuration.
-        chain: kinematics from the world to the tool centre point.
+        chain: kinematics from the world to the tool centre point, in the grasp frame: z along the
+            approach, y along the closing direction.
     """
 
     def __init__(self, config: RobotConfig, T_world_base: Array) -> None:
@@ -104,6 +105,30 @@ class RobotModel:
         scene.allowAdjacentLinkCollisions()
         return scene
 
+    def new_collision_model(self) -> tuple[pinocchio.Model, pinocchio.GeometryModel]:
+        """Return kinematics and a new geometry model with the pairs that the SRDF leaves to check.
+
+        What `new_scene` says yes or no about, this measures. The world is the robot's base frame.
+        """
+        geometry = pinocchio.buildGeomFromUrdfString(
+            self._model, self._urdf, pinocchio.GeometryType.COLLISION
+        )
+        geometry.addAllCollisionPairs()
+        pinocchio.removeCollisionPairsFromXML(self._model, geometry, self._srdf)
+        return self._model, geometry
+
+    @cached_property
+    def hand_links(self) -> tuple[str, ...]:
+        """Links with a shape that move with the last arm joint or beyond it."""
+        model, geometry = self.new_collision_model()
+        arm = {model.getJointId(name) for name in self.config.joint_names[:-1]} | {0}
+        links = (
+            model.frames[item.parentFrame].name
+            for item in geometry.geometryObjects
+            if item.parentJoint not in arm
+        )
+        return tuple(dict.fromkeys(links))
+
     def to_base(self, points_world: Array) -> Array:
         """Express (..., 3) world points in the robot's base frame."""
         R, t = self._T_world_base[:3, :3], self._T_world_base[:3, 3]
@@ -137,7 +162,7 @@ class RobotModel:
         return Chain(
             placements=placements,
             axes=np.array([_joint_axis(model.joints[i]) for i in ids]),
-            T_last_tip=frame.placement.homogeneous,
+            T_last_tip=frame.placement.homogeneous @ self.config.gripper.T_tcp_grasp,
             lower=model.lowerPositionLimit[positions].copy(),
             upper=model.upperPositionLimit[positions].copy(),
         )

@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-from itertools import pairwise
-
 import numpy as np
 import pytest
 
-from flow_manip_core.errors import NoPathError
 from flow_manip_core.transforms import make_transform, rotation_about
 from flow_manip_planning.collision_world import CollisionWorld, HeldObject
 from flow_manip_planning.inverse_kinematics import random_starts, solve_ik_multistart
@@ -88,26 +85,70 @@ def test_obstacles_are_seen_by_a_robot_on_a_turned_base(context):
     assert not world.collides(hand_down_at(turned, 0.5, 0.25, 0.06), 0.04)
 
 
-def test_free_motion_goes_around_a_wall_and_repeats_with_its_seed(robot):
-    wall = np.concatenate([block(0.5, y, 0.02, 0.45) for y in np.arange(-0.06, 0.07, 0.02)])
-    world = CollisionWorld(robot, surroundings(wall))
-    start, goal = hand_down_at(robot, 0.5, -0.25, 0.1), hand_down_at(robot, 0.5, 0.25, 0.1)
-    path = world.plan(start, goal, 0.04, seed=3)
-    np.testing.assert_allclose(path[[0, -1]], [start, goal])
-    assert len(path) > 2
-    for a, b in pairwise(path):
-        steps = int(np.abs(b - a).max() / 0.02) + 2
-        assert world.first_collision(np.linspace(a, b, steps), 0.04) is None
-    np.testing.assert_array_equal(path, world.plan(start, goal, 0.04, seed=3))
+def test_an_edge_is_checked_between_its_ends(robot):
+    world = CollisionWorld(robot, surroundings(block(0.5, 0.0, 0.06, 0.3)))
+    left, right = hand_down_at(robot, 0.5, -0.25, 0.1), hand_down_at(robot, 0.5, 0.25, 0.1)
+    assert not world.collides(left, 0.04)
+    assert not world.collides(right, 0.04)
+    assert world.edge_collides(left, right, 0.04)
+    assert not world.edge_collides(left, left + 0.02, 0.04)
 
 
-def test_free_motion_from_within_an_obstacle_is_refused(robot):
+@pytest.mark.parametrize('z', [0.3, 0.112, 0.105, 0.1, 0.05, 0.003])
+def test_contacts_say_what_the_collision_test_only_counts(robot, z):
     world = CollisionWorld(robot, surroundings(block(0.5, 0.0, 0.1, 0.1)))
-    inside, above = hand_down_at(robot, 0.5, 0.0, 0.05), hand_down_at(robot, 0.5, 0.0, 0.3)
-    with pytest.raises(NoPathError, match='start of the free motion is in collision'):
-        world.plan(inside, above, 0.04, seed=0)
-    with pytest.raises(NoPathError, match='goal of the free motion is in collision'):
-        world.plan(above, inside, 0.04, seed=0)
+    q = hand_down_at(robot, 0.5, 0.0, z)
+    deep = [contact for contact in world.contacts(q, 0.04) if contact.depth > 1e-4]
+    assert bool(deep) is world.collides(q, 0.04)
+
+
+def test_a_contact_has_names_depth_and_size(robot):
+    world = CollisionWorld(robot, surroundings(block(0.5, 0.0, 0.1, 0.1)))
+    fingers = ('panda_leftfinger', 'panda_rightfinger')
+    # The top full voxel ends at 96 mm; the tips reach 8.8 mm below the tool centre point.
+    shallow = world.contacts(hand_down_at(robot, 0.5, 0.0, 0.1), 0.04)
+    assert {contact.first for contact in shallow} == set(fingers)
+    assert {contact.second for contact in shallow} == {'obstacles'}
+    assert [contact.depth for contact in shallow] == pytest.approx([0.0048, 0.0048], abs=5e-4)
+    deep = world.contacts(hand_down_at(robot, 0.5, 0.0, 0.08), 0.04)
+    assert deep[0].depth > shallow[0].depth
+    assert deep[0].pieces > shallow[0].pieces
+    assert 'mm inside obstacles' in str(deep[0])
+    into_table = world.contacts(hand_down_at(robot, 0.5, 0.3, -0.001), 0.04)
+    assert {contact.second for contact in into_table} == {'table'}
+    # 1 mm below the plane, 9 mm of finger, 2 mm that the box is sunk.
+    assert into_table[0].depth == pytest.approx(0.008, abs=1.5e-3)
+
+
+def test_links_that_touch_each_other_are_named(robot):
+    folded = robot.home.copy()
+    folded[[1, 3, 5]] = -1.7, -3.0, 0.0
+    contacts = CollisionWorld(robot, surroundings()).contacts(folded, 0.08)
+    assert contacts
+    assert all(c.first.startswith('panda') and c.second.startswith('panda') for c in contacts)
+
+
+def test_a_held_object_moves_with_the_hand_and_hits_things(robot):
+    world = CollisionWorld(robot, surroundings(block(0.5, 0.0, 0.1, 0.1)))
+    above = hand_down_at(robot, 0.5, 0.0, 0.18)
+    hanging = np.stack(
+        np.meshgrid([0.0, 0.008], [0.0, 0.008], np.arange(0, 0.09, 0.004)), axis=-1
+    ).reshape(-1, 3)
+    assert not world.collides(above, 0.02)
+    world.hold_object(hanging)
+    assert world.collides(above, 0.02)
+    (contact,) = world.contacts(above, 0.02)
+    assert (contact.first, contact.second) == ('obstacles', 'held object')
+    # It hangs 12 mm into the block: up to three voxels of its two by two columns.
+    assert 0.0 < contact.depth <= 0.008
+    assert 4 <= contact.pieces <= 12
+    assert not world.collides(hand_down_at(robot, 0.5, 0.0, 0.22), 0.02)
+    # Down to the table beside the block: the object is there before the fingers are.
+    beside = hand_down_at(robot, 0.5, 0.3, 0.06)
+    assert world.collides(beside, 0.02)
+    world.hold_object(None)
+    assert not world.collides(above, 0.02)
+    assert not world.collides(beside, 0.02)
 
 
 def lifted_over(distance, height, steps=30):

@@ -230,16 +230,36 @@ def test_a_grasp_whose_arm_would_be_in_an_obstacle_is_in_collision(tabletop, sce
         planner.plan(observation, masks[0], flow)
 
 
-def test_an_arm_that_starts_in_an_obstacle_has_no_path(tabletop, scenes, context, proposer, robot):
+def test_an_arm_that_stopped_in_contact_moves_out_of_it_first(
+    tabletop, scenes, context, planner, robot
+):
     cube = scenes.thing(0.5, 0.1, (0.05, 0.05, 0.05))
     observation, (mask,) = tabletop.look(cube)
-    sunk = make_transform([0.4, -0.2, -0.03], np.diag([1.0, -1.0, -1.0]))[None]
+    # The tips are 9 mm into the table.
+    sunk = make_transform([0.4, -0.2, -0.002], np.diag([1.0, -1.0, -1.0]))[None]
+    low = solve_ik(robot.chain, sunk, robot.home[None]).q[0]
+    bent = dict(zip(context.robot.joint_names, low))
+    observation = replace(observation, joint_positions=bent)
+    assert CollisionWorld(robot, perceive(observation, mask, context, robot)).collides(low, 0.08)
+    flow = scenes.flow(observation, mask, cube.pose[:3, 3], (0, 0, 0.1), lift=0.0)
+    transfer = planner.plan(observation, mask, flow, seed=1).segments[1].trajectory
+    np.testing.assert_allclose(transfer.positions[0], low, atol=1e-9)
+    heights = robot.chain.tip(densely(transfer))[:, 2, 3]
+    assert heights.min() >= -0.003
+
+
+def test_an_arm_that_starts_deep_in_the_table_has_no_path(
+    tabletop, scenes, context, proposer, robot
+):
+    cube = scenes.thing(0.5, 0.1, (0.05, 0.05, 0.05))
+    observation, (mask,) = tabletop.look(cube)
+    sunk = make_transform([0.4, -0.2, -0.1], np.diag([1.0, -1.0, -1.0]))[None]
     low = solve_ik(robot.chain, sunk, robot.home[None]).q[0]
     bent = dict(zip(context.robot.joint_names, low))
     observation = replace(observation, joint_positions=bent)
     flow = scenes.flow(observation, mask, cube.pose[:3, 3], (0, 0, 0.1), lift=0.0)
     planner = RigidPathPlanner(RigidPathConfig(max_tries=2), context, proposer)
-    with pytest.raises(NoPathError, match='start of the free motion is in collision'):
+    with pytest.raises(NoPathError, match='start .* in collision: panda_hand is 6. mm inside'):
         planner.plan(observation, mask, flow)
 
 

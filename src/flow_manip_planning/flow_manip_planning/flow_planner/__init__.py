@@ -15,6 +15,7 @@ from flow_manip_core.registry import Registry
 from flow_manip_core.robot import Context
 from flow_manip_planning.cancelling import never_cancelled
 from flow_manip_planning.grasp import GraspProposer
+from flow_manip_planning.motion_planner import create_motion_planner
 
 
 def ignore_stage(text: str, progress: float) -> None:
@@ -53,7 +54,8 @@ def create_flow_planner(
 ) -> FlowPlanner:
     """Build the planner that ``parameters['backend']`` names.
 
-    The one table whose backends take another backend.
+    The one table whose backends take other backends: the grasp proposer, and the motion planner
+    that the block ``parameters['motion_planner']`` describes (the default one without it).
 
     Raises:
         BackendError: it is unknown or cannot be imported.
@@ -65,4 +67,5 @@ def create_flow_planner(
     cls = FLOW_PLANNERS.load(name)
     values, where = parameters.get(name, {}), f'flow_planner.{name}'
     config = from_mapping(cls.Config, values, where)  # type: ignore[attr-defined]
-    return cls(config, context, grasp_proposer)  # type: ignore[call-arg]
+    motion_planner = create_motion_planner(parameters.get('motion_planner'), context)
+    return cls(config, context, grasp_proposer, motion_planner)  # type: ignore[call-arg]

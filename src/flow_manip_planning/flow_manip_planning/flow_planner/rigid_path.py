@@ -29,7 +29,7 @@ from flow_manip_core.robot import Context
 from flow_manip_core.transforms import transform_points
 from flow_manip_planning.arm_paths import arm_paths, ArmPath, Request
 from flow_manip_planning.cancelling import Cancelled, never_cancelled, stop_if
-from flow_manip_planning.collision_world import CollisionWorld, HeldObject, STEP
+from flow_manip_planning.collision_world import CollisionWorld, HeldObject
 from flow_manip_planning.flow_planner import ignore_stage
 from flow_manip_planning.flow_planner.settings import RigidPathConfig
 from flow_manip_planning.grasp import GraspProposer
@@ -37,6 +37,8 @@ from flow_manip_planning.grasp.completion import complete_object, ObjectShape
 from flow_manip_planning.grasp.hand import opening_for
 from flow_manip_planning.inverse_kinematics import random_starts
 from flow_manip_planning.kinematics import Array
+from flow_manip_planning.motion_planner import create_motion_planner, MotionPlanner
+from flow_manip_planning.motion_planner.rounding import round_corners
 from flow_manip_planning.object_path import (
     fit_object_path,
     ObjectPath,
@@ -46,7 +48,7 @@ from flow_manip_planning.object_path import (
 from flow_manip_planning.path_optimization import PathOptimizer
 from flow_manip_planning.robot_model import RobotModel
 from flow_manip_planning.surroundings import perceive, Surroundings
-from flow_manip_planning.timing import corner_spline, time_path
+from flow_manip_planning.timing import time_path
 
 GRASPS_PER_BATCH = 24
 FREE, CONTACT, FLOW = 'free', 'contact', 'flow'
@@ -73,10 +75,15 @@ class RigidPathPlanner:
     Config = RigidPathConfig
 
     def __init__(
-        self, config: RigidPathConfig, context: Context, grasp_proposer: GraspProposer
+        self,
+        config: RigidPathConfig,
+        context: Context,
+        grasp_proposer: GraspProposer,
+        motion_planner: MotionPlanner | None = None,
     ) -> None:
-        """Load the robot."""
+        """Load the robot; free motion is the default planner's if none is given."""
         self._config = config
+        self._motion_planner = motion_planner or create_motion_planner(None, context)
         self._context = context
         self._proposer = grasp_proposer
         self._robot = RobotModel.from_context(context)
@@ -300,13 +307,10 @@ class RigidPathPlanner:
     ) -> Trajectory:
         """Plan and time free motion; corners are rounded as far as nothing is hit."""
         stop_if(task.cancelled)
-        corners = world.plan(start, goal, width, task.seed, self._config.samples)
-        for deviation in (0.4, 0.15, 0.05):
-            spline = corner_spline(corners, deviation)
-            checks = spline(np.linspace(0, 1, max(20, int(_length(corners) / STEP))))
-            if world.first_collision(checks, width) is None:
-                return self._time(spline, FREE)
-        raise NoPathError('the free motion collides when its corners are rounded')
+        corners = self._motion_planner.plan(
+            start, goal, world, width=width, seed=task.seed, cancelled=task.cancelled
+        )
+        return self._time(round_corners(corners, world, width), FREE)
 
     def _timed(self, path: Array, kind: str, times: Array | None = None) -> Trajectory:
         """Time a dense joint path."""
@@ -336,8 +340,3 @@ class RigidPathPlanner:
         if any('collision' in reason or 'hits' in reason for reason in rejections):
             return InCollisionError(text)
         return UnreachableError(text)
-
-
-def _length(corners: Array) -> float:
-    """Return how far the busiest joint travels along a polyline [rad]."""
-    return float(np.abs(np.diff(corners, axis=0)).max(axis=1).sum())

@@ -28,7 +28,6 @@ class RigidPathConfig:
     )
     squeeze: float = _doc(0.02, "Close this much beyond the object's width [m]")
     grip_effort: float = _doc(50.0, 'Closing force [N]')
-    samples: int = _doc(4000, 'Of the free-motion planner, per try')
     max_tries: int = _doc(8, 'Grasps for which free motion is planned before giving up')
     optimise: bool = _doc(True, 'Polish the joint path by least squares')
     go_home: bool = _doc(True, "End out of the camera's way after a release")

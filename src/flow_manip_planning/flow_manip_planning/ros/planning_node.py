@@ -16,6 +16,7 @@ from flow_manip_core.errors import InvalidInputError
 from flow_manip_core.observation import Observation
 from flow_manip_planning.flow_planner import FLOW_PLANNERS
 from flow_manip_planning.grasp import GRASP_PROPOSERS
+from flow_manip_planning.motion_planner import DEFAULT_MOTION_PLANNER, MOTION_PLANNERS
 from flow_manip_ros import qos
 from flow_manip_ros.conversions import (
     flow_from_msg,
@@ -46,8 +47,15 @@ class PlanningNode(PlainNode):
         self._proposer = self.parameters.backend(
             GRASP_PROPOSERS, 'antipodal', self._cell_context, prefix='grasp.'
         )
+        self._motion_planner = self.parameters.backend(
+            MOTION_PLANNERS, DEFAULT_MOTION_PLANNER, self._cell_context, prefix='motion_planner.'
+        )
         self._planner = self.parameters.backend(
-            FLOW_PLANNERS, 'rigid_path', self._cell_context, self._proposer
+            FLOW_PLANNERS,
+            'rigid_path',
+            self._cell_context,
+            self._proposer,
+            self._motion_planner,
         )
         self.parameters.check()
         self._publisher = self.create_publisher(PlanMsg, 'planning/plan', qos.LATCHED)
