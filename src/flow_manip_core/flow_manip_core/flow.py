@@ -66,6 +66,8 @@ class ObjectFlow:
         point_ids: (N,) uint32, unique.
         score: of the selection; NaN while nobody has ranked it.
         stamp: seconds, of the observation it starts from.
+        contact: (3,) where the object is touched at the start, in `frame_id` [m]: a hint for the
+            grasp from whoever imagined the motion; None where nobody knows. Messages leave it out.
     """
 
     points: NDArray[np.float32]
@@ -77,6 +79,7 @@ class ObjectFlow:
     point_ids: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, dtype=np.uint32))
     score: float = float('nan')
     stamp: float = 0.0
+    contact: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         """Check shapes, finiteness and order; fill `point_ids` where left out."""
@@ -84,6 +87,11 @@ class ObjectFlow:
         convert(self, 'points', np.ascontiguousarray(self.points, dtype=np.float32))
         convert(self, 'confidence', np.ascontiguousarray(self.confidence, dtype=np.float32))
         convert(self, 'times', np.ascontiguousarray(self.times, dtype=np.float64))
+        if self.contact is not None:
+            contact = np.array(self.contact, dtype=np.float64)
+            if contact.shape != (3,) or not np.isfinite(contact).all():
+                raise InvalidInputError(f'contact is {contact.tolist()}, expected (3,) finite')
+            convert(self, 'contact', contact)
         if self.points.ndim != 3 or self.points.shape[2] != 3 or 0 in self.points.shape:
             raise InvalidInputError(
                 f'flow points are {self.points.shape}, expected (T, N, 3) with T, N >= 1'
@@ -149,7 +157,8 @@ class ObjectFlow:
     def in_frame(self, frame_id: str, T_new_old: ArrayLike) -> ObjectFlow:
         """Return the flow expressed in another frame, given the (4, 4) transform into it."""
         moved = transform_points(T_new_old, self.points).astype(np.float32)
-        return replace(self, points=moved, frame_id=frame_id)
+        contact = None if self.contact is None else transform_points(T_new_old, self.contact)
+        return replace(self, points=moved, frame_id=frame_id, contact=contact)
 
     def with_score(self, score: float) -> ObjectFlow:
         """Return the same flow with another score."""

@@ -24,6 +24,7 @@ from flow_manip_core.errors import (
     InstructionTooLongError,
     InvalidInputError,
 )
+from flow_manip_core.parts import find_part
 
 MAX_LENGTH = 500  # characters; longer than anyone would say
 QUOTED = 80  # characters of the input that a message repeats
@@ -132,7 +133,8 @@ class Instruction:
     Attributes:
         text: as given, white space normalised, control characters taken out.
         action: 'put', 'lift', 'push', 'turn_upright'.
-        object: noun phrase of the object that moves, e.g. 'red cube left of the bowl'.
+        object: noun phrase of the object that moves, e.g. 'red cube left of the bowl' or 'mug by
+            its handle' (see `parts`).
         relation: of a put: 'on', 'in', 'next_to', 'left_of', 'right_of', 'in_front_of', 'behind',
             'between'; of a push: 'aside', 'left', 'right', 'away', 'towards'; else ''.
         references: noun phrases of the objects that the relation refers to; empty where it needs
@@ -219,10 +221,13 @@ def find_relations(tokens: list[str]) -> list[RelationMatch]:
     """Return the relations among `tokens` in order; 'that is' before one belongs to its range."""
     found: list[RelationMatch] = []
     at = 0
+    # 'by its handle' says how to hold something, not where it lies.
+    _, held_from, held_to = find_part(tokens) or ('', 0, 0)
     while at < len(tokens):
         match = match_longest(tokens, at, RELATIONS)
+        held = held_from <= at < held_to
         # 'the cube on the left' is a description, 'the one in front' too: no noun follows.
-        if match is None or match[1] >= len(tokens) or _is_side(tokens, match[1]):
+        if match is None or held or match[1] >= len(tokens) or _is_side(tokens, match[1]):
             at += 1
             continue
         start = at

@@ -4,7 +4,7 @@ import pytest
 
 from flow_manip_core.errors import InvalidInputError
 from flow_manip_core.flow import decode_points, encode_points, FlowEncoding, ObjectFlow
-from flow_manip_core.transforms import make_transform
+from flow_manip_core.transforms import make_transform, rotation_about
 
 
 def make_flow(**changes):
@@ -78,3 +78,16 @@ def test_changing_the_frame_moves_the_points():
         moved.points - flow.points, np.broadcast_to([1, 2, 3], (4, 5, 3)), atol=1e-6
     )
     assert moved.frame_id == 'camera'
+
+
+def test_the_contact_follows_into_another_frame():
+    points = np.zeros((2, 3, 3))
+    flow = ObjectFlow(points, np.ones((2, 3)), np.arange(2.0), contact=[1.0, 0.0, 0.0])
+    turn = make_transform([0.0, 0.0, 1.0], rotation_about([0, 0, 1], np.pi / 2))
+    np.testing.assert_allclose(flow.in_frame('base', turn).contact, [0, 1, 1], atol=1e-9)
+
+
+@pytest.mark.parametrize('contact', [[1.0, 2.0], [0.0, 0.0, float('nan')]])
+def test_a_contact_that_is_no_point_is_refused(contact):
+    with pytest.raises(InvalidInputError, match='contact'):
+        ObjectFlow(np.zeros((1, 1, 3)), np.ones((1, 1)), np.zeros(1), contact=contact)

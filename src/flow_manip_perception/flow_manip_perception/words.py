@@ -14,6 +14,7 @@ from flow_manip_core.instruction import (
     tokenize,
     without_articles,
 )
+from flow_manip_core.parts import split_part
 
 MAX_LENGTH = 300  # characters
 MAX_DEPTH = 4  # relations within relations
@@ -129,7 +130,8 @@ def parse_phrase(text: str) -> Phrase:
             else f'the phrase is {type(text).__name__}, expected text'
         )
     tokens = [token for token in tokenize(clean_text(text)) if token[0].isalnum()]
-    return _parse(tokens, 0)
+    # Which part is to be held is the grasp's business.
+    return _parse(split_part(' '.join(tokens))[0].split(), 0)
 
 
 def _parse(tokens: list[str], depth: int) -> Phrase:
