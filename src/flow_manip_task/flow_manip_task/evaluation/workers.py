@@ -120,10 +120,10 @@ class _Worker:
             FlowManipError: the answer is that it cannot work.
         """
         try:
-            if not self.pipe.poll():
-                if self._process.is_alive():
-                    return Lost(self.job, f'ended after {self._timeout:.0f} s')
-                raise EOFError
+            late = time.monotonic() >= self.deadline
+            if late and not self.pipe.poll() and self._process.is_alive():
+                return Lost(self.job, f'ended after {self._timeout:.0f} s')
+            # Nothing to read here means that it died: this raises.
             kind, value = self.pipe.recv()
         except (EOFError, OSError):
             self._process.join(END_TIMEOUT)
