@@ -61,6 +61,15 @@ class Handle:
         """Width and height of the opening [m]."""
         return self.outer - self.tube - self.wall, 2 * (self.rise - self.tube)
 
+    @property
+    def ceiling(self) -> float:
+        """Height of the opening's upper edge, over its middle [m]; the vessel hangs by that."""
+        first, reach = self.radius - self.tube / 2, self.reach - self.tube
+        along = (self.hole[0] - first) / reach
+        level = float(np.sqrt(1.0 - along**2))
+        slope = self.rise / reach * along / level
+        return self.height + self.rise * level - self.tube * float(np.hypot(1.0, slope))
+
     def shape(self) -> Shape:
         """Build it."""
         return handle(self.radius, self.height, self.reach, self.tube, 9, self.rise)

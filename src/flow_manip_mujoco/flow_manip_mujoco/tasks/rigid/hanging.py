@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hang something by its handle: the mug on the mug tree, the cup on the rack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flow_manip_core.transforms import (
+    invert_transform,
+    make_transform,
+    rotation_about,
+    transform_points,
+)
+from flow_manip_mujoco.cell import SimulatedCell
+from flow_manip_mujoco.fixtures.racks import cup_rack, mug_tree, Peg, RACK_HOOKS, TREE_PEGS
+from flow_manip_mujoco.layout import Scene
+from flow_manip_mujoco.objects.task_objects import (
+    CUP_HANDLE,
+    CUP_RIM,
+    Handle,
+    hanging_mug,
+    MUG_HANDLE,
+    teacup,
+)
+from flow_manip_mujoco.tasks.motions import along_corners, carrying_height
+from flow_manip_mujoco.tasks.placement import touching
+from flow_manip_mujoco.tasks.rigid.drawing import (
+    Area,
+    draw_colour,
+    draw_distractors,
+    draw_phrase,
+    draw_side,
+    paced,
+    was_lifted,
+    words_of,
+    wrapped,
+    yaw_of,
+)
+from flow_manip_mujoco.tasks.task import ReferenceMotion, TaskSpec, TaskStep, TaskTrial
+
+_BEFORE_PEG = 0.045  # [m] between a peg's tip and the handle when the last straight way begins
+_HUNG_AT = 0.066  # [m] from a peg's root
+_LEFT_OVER = 0.002  # [m] between handle and peg where the hand lets go
+_HELD_FOR = 0.8  # [s] that it has hung: what falls is two metres lower by then
+_CLEARANCE = 0.03  # [m]
+
+HANG_MUG = (
+    'hang the {mug} on the mug tree',
+    'hang the {mug} on the tree',
+    'hang the mug up by its handle',
+    'put the {mug} on the mug tree',
+    'place the {mug} on a peg of the mug tree',
+)
+HANG_CUP = (
+    'hang the {cup} on the rack',
+    'hang the cup on the rack',
+    'hang the {cup} on a hook of the rack',
+    'put the {cup} on the rack',
+    'place the {cup} on the hook',
+)
+
+
+@dataclass(frozen=True)
+class Hanging:
+    """What hangs on what.
+
+    Attributes:
+        body: name of what has the handle.
+        handle: its handle.
+        rim: (3,) point to hold it by, in its frame [m].
+        fixture: name of what has the pegs.
+        pegs: of the fixture.
+    """
+
+    body: str
+    handle: Handle
+    rim: tuple[float, float, float]
+    fixture: str
+    pegs: tuple[Peg, ...]
+
+    def motion(self, cell: SimulatedCell) -> ReferenceMotion:
+        """Return lift, carry before the peg's tip, thread, lower until the handle rests on it."""
+        start, T_world_fixture = cell.body_pose(self.body), cell.body_pose(self.fixture)
+        turn, peg = self._choose(start, T_world_fixture)
+        corners = [transform_points(T_world_fixture, p) for p in self._way(peg)]
+        # Corners so far are the opening's middle, which has to be there when it is turned.
+        places = np.array(corners) - turn @ np.array(self.handle.hole)
+        goal = make_transform(places[-1], turn)
+        height = carrying_height(cell, self.body, start, goal, _CLEARANCE)
+        high = [[*start[:2, 3], height], [*places[0, :2], height]]
+        return paced(
+            along_corners(
+                np.vstack([start[:3, 3], high, places]),
+                start[:3, :3],
+                turn,
+                turning=(1, 2),
+                contact=transform_points(start, np.array(self.rim)),
+            )
+        )
+
+    def _way(self, peg: Peg) -> list[NDArray[np.float64]]:
+        """Return where the opening's middle goes, in the fixture's frame: before, over, on."""
+        # Over the lip the upper rim of the opening stays higher than where it will rest.
+        lift = np.array([0.0, 0.0, peg.lip / 2])
+        before, over = peg.at(peg.length + _BEFORE_PEG) + lift, peg.at(_HUNG_AT) + lift
+        drop = self.handle.ceiling - self.handle.height - peg.radius - _LEFT_OVER
+        return [before, over, peg.at(_HUNG_AT) - [0.0, 0.0, drop]]
+
+    def _choose(
+        self, start: NDArray[np.float64], T_world_fixture: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], Peg]:
+        """Return the rotation and the peg that need the least turning and reaching."""
+        options = []
+        for peg in self.pegs:
+            out = T_world_fixture[:3, :3] @ peg.direction
+            for sign in (1.0, -1.0):
+                # The opening is passed along y.
+                yaw = float(np.arctan2(sign * out[1], sign * out[0])) - np.pi / 2
+                turn = wrapped(yaw - yaw_of(start[:3, :3]))
+                place = transform_points(T_world_fixture, np.array(peg.end))
+                middle = place - rotation_about([0, 0, 1], yaw) @ np.array(self.handle.hole)
+                effort = abs(turn) + 4.0 * float(np.hypot(*middle[:2]))
+                options.append((effort, yaw, peg))
+        _, yaw, peg = min(options, key=lambda option: option[0])
+        return rotation_about([0.0, 0.0, 1.0], yaw), peg
+
+    def is_threaded(self, cell: SimulatedCell) -> bool:
+        """Say whether a peg goes through the handle's opening."""
+        return self._is_threaded_at(cell, cell.body_pose(self.body))
+
+    def hangs(self, cell: SimulatedCell) -> bool:
+        """Say whether it hangs by its handle: on a peg for a while, touching nothing else.
+
+        It may swing: that takes many seconds to die down.
+        """
+        times, poses = cell.trace(self.body)
+        lately = poses[times >= cell.time - _HELD_FOR]
+        return touching(cell, self.body) <= {self.fixture} and all(
+            self._is_threaded_at(cell, pose) for pose in (*lately, cell.body_pose(self.body))
+        )
+
+    def _is_threaded_at(self, cell: SimulatedCell, pose: NDArray[np.float64]) -> bool:
+        T_body_fixture = invert_transform(pose) @ cell.body_pose(self.fixture)
+        return any(self._passes(transform_points(T_body_fixture, _axis(p))) for p in self.pegs)
+
+    def _passes(self, axis: NDArray[np.float64]) -> bool:
+        """Say whether a (K, 3) line in the body's frame crosses the opening."""
+        handle = self.handle
+        for a, b in pairwise(axis):
+            if a[1] * b[1] < 0:
+                x, _, z = a + (b - a) * a[1] / (a[1] - b[1])
+                if handle.wall < x < handle.outer and abs(z - handle.height) < handle.rise:
+                    return True
+        return False
+
+
+def _axis(peg: Peg) -> NDArray[np.float64]:
+    """Return the (K, 3) corners of a peg's axis."""
+    points = [peg.root, peg.end]
+    if peg.lip:
+        points.append((*peg.end[:2], peg.end[2] + peg.lip))
+    return np.array(points)
+
+
+def make_hang_mug(seed: int) -> TaskTrial:
+    """Draw a mug on one side and a tree with two pegs on the other."""
+    rng = np.random.default_rng([seed, 0x6D75])
+    mug = hanging_mug(*draw_colour(rng, ('blue', 'green', 'orange', 'pink')))
+    tree, side = mug_tree(), draw_side(rng)
+    footings = {
+        mug.name: Area((0.40, 0.55), (0.08, 0.20)).draw(rng, side),
+        tree.name: Area((0.48, 0.58), (0.12, 0.20), (-0.6, 0.6)).draw(rng, -side),
+    }
+    extra = draw_distractors(rng, int(rng.integers(1, 3)), (mug,))
+    hanging = Hanging(
+        mug.name, MUG_HANDLE, (-MUG_HANDLE.wall, 0.0, mug.size[2]), tree.name, TREE_PEGS
+    )
+    text = draw_phrase(rng, HANG_MUG, mug=words_of(mug))
+    scene = Scene((mug, *extra), 0, footings, (tree,))
+    return _trial(seed, text, scene, words_of(mug), hanging)
+
+
+def make_hang_cup(seed: int) -> TaskTrial:
+    """Draw a cup in front of a rack whose hooks point at the robot."""
+    rng = np.random.default_rng([seed, 0x6861])
+    cup = teacup(*draw_colour(rng, ('white', 'yellow', 'pink', 'blue')))
+    rack, side = cup_rack(), draw_side(rng)
+    footings = {
+        cup.name: Area((0.38, 0.52), (0.10, 0.22)).draw(rng, side),
+        rack.name: Area((0.60, 0.66), (0.06, 0.14), (-0.25, 0.25)).draw(rng, -side),
+    }
+    extra = draw_distractors(rng, int(rng.integers(1, 3)), (cup,))
+    hanging = Hanging(cup.name, CUP_HANDLE, (-CUP_RIM, 0.0, cup.size[2]), rack.name, RACK_HOOKS)
+    text = draw_phrase(rng, HANG_CUP, cup=words_of(cup))
+    scene = Scene((cup, *extra), 0, footings, (rack,))
+    return _trial(seed, text, scene, words_of(cup), hanging)
+
+
+def _trial(seed: int, text: str, scene: Scene, words: str, hanging: Hanging) -> TaskTrial:
+    return TaskTrial(
+        seed=seed,
+        instruction=text,
+        scene=scene,
+        steps=(TaskStep(text, words, hanging.body, hanging.motion),),
+        stages=(
+            ('lifted', was_lifted(hanging.body)),
+            ('handle over the peg', hanging.is_threaded),
+            ('hangs', hanging.hangs),
+        ),
+    )
+
+
+HANGING: Sequence[TaskSpec] = (
+    TaskSpec('hang_mug', HANG_MUG, False, make_hang_mug, 'NovaFlow'),
+    TaskSpec('hang_cup', HANG_CUP, False, make_hang_cup, '3DFlowAction'),
+)
