@@ -45,7 +45,11 @@ class FlowPlanner(Protocol):
 
 
 FLOW_PLANNERS: Registry[FlowPlanner] = Registry(
-    'flow_planner', {'rigid_path': 'flow_manip_planning.flow_planner.rigid_path:RigidPathPlanner'}
+    'flow_planner',
+    {
+        'rigid_path': 'flow_manip_planning.flow_planner.rigid_path:RigidPathPlanner',
+        'rigid_replay': 'flow_manip_planning.flow_planner.rigid_replay:RigidReplayPlanner',
+    },
 )
 
 

@@ -36,7 +36,6 @@ from flow_manip_task.stages import ManipulateRequest, ManipulationResult
 
 RIG = 'tabletop'
 OTHER = 'other'
-REPLAY_PLANNER = 'flow_manip_planning.flow_planner.rigid_replay:RigidReplayPlanner'
 START_TESTED = 'flow_manip_planning.grasp.start_tested:StartTestedGrasps'
 
 
@@ -126,7 +125,7 @@ def build_pipeline(condition: Condition, cell: SimulatedCell) -> Pipeline:
         parameters.setdefault('task_node', {})['max_attempts'] = 1
     planning = parameters['planning_node']
     if condition.baseline == RIGID_REPLAY:
-        planning['backend'] = REPLAY_PLANNER
+        planning['backend'] = RIGID_REPLAY
     elif condition.baseline == NO_GOAL_IK:
         tested = planning['grasp']
         planning['grasp'] = {'backend': START_TESTED, START_TESTED: {'proposer': tested}}
