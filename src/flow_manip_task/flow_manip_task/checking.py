@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 import math
-import re
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,13 +24,8 @@ from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.rigid import fit_flow_transforms
 from flow_manip_core.transforms import invert_transform, transform_points
 from flow_manip_task.alignment import align_clouds, Alignment, SAME_FIT
-
-# Where a noun phrase stops describing the object and begins to say where it was.
-PLACE_WORDS = re.compile(
-    r'\s+(?:(?:that|which)\s+(?:is|are)\s+)?(?:to\s+the\s+(?:left|right)\s+of|(?:on\s+the\s+)?(?:left|right)\s+of|'
-    r'in\s+front\s+of|next\s+to|close\s+to|behind|beside|near|between|inside|under|below|above|on|in|at|from|by)\b.*$',
-    re.IGNORECASE,
-)
+from flow_manip_task.finding import find_by_color, head_noun_phrase
+from flow_manip_task.moved_goal import Moved, MovedConfig, reference_motion
 
 
 @dataclass(frozen=True)
@@ -50,6 +43,7 @@ class CheckConfig:
         hidden_share: share of the predicted points behind something nearer from which the object
             counts as hidden.
         depth_margin: depth differences below this are noise [m].
+        moved: when what the goal refers to counts as moved.
     """
 
     tolerance: float = 0.03
@@ -60,6 +54,7 @@ class CheckConfig:
     min_points: int = 25
     hidden_share: float = 0.6
     depth_margin: float = 0.015
+    moved: MovedConfig = field(default_factory=MovedConfig)
 
     def __post_init__(self) -> None:
         """Refuse tolerances that nothing can meet."""
@@ -79,6 +74,7 @@ class GoalCheck:
         sentence: the same in words.
         mask: where the object is now; None if unseen.
         hidden: the predicted place is behind something nearer to the camera.
+        reference_gone: what the goal refers to is not where it was, and nobody knows where it is.
     """
 
     error_metres: float
@@ -86,14 +82,17 @@ class GoalCheck:
     sentence: str
     mask: Mask | None = None
     hidden: bool = False
+    reference_gone: bool = False
+
+
+def _also(check: GoalCheck, moved: Moved) -> GoalCheck:
+    """Say what else has moved."""
+    if not moved.sentence:
+        return check
+    return replace(check, sentence=f'{check.sentence}; {moved.sentence} since it was first seen')
 
 
 Segment = Callable[[str], Mask]
-
-
-def head_noun_phrase(phrase: str) -> str:
-    """Drop where the object *was*: 'red cube left of the bowl' is somewhere else once moved."""
-    return PLACE_WORDS.sub('', phrase).strip() or phrase
 
 
 class GoalChecker:
@@ -111,11 +110,12 @@ class GoalChecker:
         flow: ObjectFlow,
         after: Observation,
         segment: Segment,
+        references: Sequence[Mask] = (),
     ) -> GoalCheck:
         """Compare the object in `after` with the end of its flow.
 
-        The object's points before the motion are moved as the flow says and aligned with what is
-        seen now.
+        The object's points before the motion are moved as the flow says, and as what the goal
+        refers to has moved since, and aligned with what is seen now.
 
         Args:
             instruction: says which object and relation.
@@ -125,6 +125,7 @@ class GoalChecker:
             after: a new observation, in the same world frame.
             segment: finds a phrase in `after`; its errors other than absent, ambiguous and not
                 understood pass.
+            references: masks in `before` of what the instruction refers to, in its order.
 
         Raises:
             DegenerateFlowError: the flow's end does not determine a rigid motion.
@@ -132,9 +133,14 @@ class GoalChecker:
         motion = fit_flow_transforms(flow)[0][-1]
         expected = transform_points(motion, mask.points(before))
         name = instruction.object or mask.label
+        phrases = zip(instruction.references, references)
+        moved = reference_motion(self.config.moved, before, list(phrases), after, segment)
+        if moved.gone:
+            return GoalCheck(float('nan'), float('nan'), moved.sentence, reference_gone=True)
+        expected = expected + moved.shift
         sightings, why = self._sightings(name, expected, before, mask, after, segment)
         if not sightings:
-            return self._unseen(name, expected, after, why)
+            return _also(self._unseen(name, expected, after, why), moved)
         fits = [(align_clouds(expected, found.points(after)), found) for found in sightings]
         best = min(fit.residual for fit, _ in fits)
         # A wrong sighting that fits as well would have to be of the same shape.
@@ -142,7 +148,7 @@ class GoalChecker:
             (pair for pair in fits if pair[0].residual <= best + SAME_FIT),
             key=lambda pair: pair[0].metres,
         )
-        return self._seen(instruction, name, expected, alignment, found)
+        return _also(self._seen(instruction, name, expected, alignment, found), moved)
 
     def _seen(
         self,
@@ -173,6 +179,8 @@ class GoalChecker:
         inside = instruction.relation == 'in'
         limit = self.config.tolerance_in if inside else self.config.tolerance
         if check.mask is None:
+            if check.reference_gone:
+                raise GoalNotReachedError(check.sentence)
             # A lifted object is in the hand, which hides it: the gripper's own reading must do.
             if check.hidden or instruction.action == 'lift':
                 return
@@ -208,28 +216,15 @@ class GoalChecker:
             found.append(segment(head_noun_phrase(name)))
         except (ObjectAbsentError, ObjectAmbiguousError, PhraseNotUnderstoodError) as error:
             why = str(error)
-        pixels = self._pixels_like(expected, before, mask, after)
-        if pixels.any():
-            found.append(Mask(pixels, mask.label, 0.5))
+        alike = find_by_color(
+            expected, before, mask, after, self.config.search_radius, self.config.search_color
+        )
+        if alike is not None:
+            found.append(alike)
         enough = [m for m in found if len(m.points(after)) >= self.config.min_points]
         if found and not enough:
             why = why or f'fewer than {self.config.min_points} points of it are seen'
         return enough, why
-
-    def _pixels_like(
-        self, expected: NDArray, before: Observation, mask: Mask, after: Observation
-    ) -> NDArray[np.bool_]:
-        """Return the largest patch of pixels near the predicted place with the object's colour."""
-        points = after.points_world()
-        lower = expected.min(axis=0) - self.config.search_radius
-        upper = expected.max(axis=0) + self.config.search_radius
-        near = ((points >= lower) & (points <= upper)).all(axis=-1)
-        wanted = np.median(_lab(before.color)[mask.pixels], axis=0)
-        alike = np.linalg.norm(_lab(after.color) - wanted, axis=-1) < self.config.search_color
-        count, labels, stats, _ = cv2.connectedComponentsWithStats((near & alike).astype(np.uint8))
-        if count < 2:
-            return np.zeros(labels.shape, dtype=bool)
-        return labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
 
     def _unseen(self, name: str, expected: NDArray, after: Observation, why: str) -> GoalCheck:
         """Say whether something hides the predicted place, or whether it is plainly empty."""
@@ -252,9 +247,3 @@ class GoalChecker:
         measured = np.full(len(expected), np.nan)
         measured[inside] = after.depth[whole[inside, 1], whole[inside, 0]]
         return float(np.mean(~inside | (measured < depth - self.config.depth_margin)))
-
-
-def _lab(color: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return (H, W, 3) CIE Lab of an RGB image; brightness counts less: shadows change it."""
-    lab = cv2.cvtColor(color.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB)
-    return lab * np.array([0.4, 1.0, 1.0], dtype=np.float32)

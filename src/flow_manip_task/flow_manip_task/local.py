@@ -27,6 +27,7 @@ from flow_manip_core.flow import ObjectFlow
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.plan import ExecutionOutcome, Plan
 from flow_manip_core.robot import Context, load_rig, load_robot
+from flow_manip_core.transforms import invert_transform
 from flow_manip_mujoco.arm import CellArm, CellGripper
 from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.disturbances import Disturbance
@@ -38,7 +39,7 @@ from flow_manip_task.listener import Listener
 from flow_manip_task.manipulation import Manipulation
 from flow_manip_task.policy import ManipulationConfig
 from flow_manip_task.record import RunRecord
-from flow_manip_task.recovery import plan_recovery
+from flow_manip_task.recovery import recover
 from flow_manip_task.stages import (
     Cancelled,
     ManipulateRequest,
@@ -111,6 +112,8 @@ class LocalStages:
         self.disturbance: Disturbance | None = None
         self.last_monitor: ObjectMonitor | None = None
         self._seen: tuple[str | None, ...] = ()
+        self._moved: SimulatedTracker | None = None
+        self._moved_from: NDArray[np.float64] | None = None
 
     @property
     def stages(self) -> Stages:
@@ -123,6 +126,7 @@ class LocalStages:
             plan=self.plan,
             execute=self.execute,
             recover=self.recover,
+            track=self.track,
         )
 
     def observe(self, *, cancelled: Cancelled) -> Observation:
@@ -147,8 +151,7 @@ class LocalStages:
         cancelled: Cancelled,
     ) -> list[ObjectFlow]:
         """Let the generator imagine the object's motion."""
-        if self.tracking is not None:
-            self._seen = tuple(self._cell.body_under(mask) for mask in masks)
+        self._find(masks)
         return self._generator.generate(
             observation,
             instruction,
@@ -211,21 +214,46 @@ class LocalStages:
 
     def recover(self, plan: Plan, segment: int, *, cancelled: Cancelled) -> None:
         """Open the hand and take the arm out of the scene."""
-        width = self._context.robot.gripper.max_width
-        way = plan_recovery(plan, segment, self._arm.joint_positions(), width)
-        if way.segments:
-            self._executor.execute(way, cancelled=cancelled)
+        recover(
+            plan,
+            segment,
+            self._arm.joint_positions,
+            lambda way: self._executor.execute(way, cancelled=cancelled),
+            self._context.robot.gripper.max_width,
+        )
+
+    def track(self) -> NDArray[np.float64] | None:
+        """Return (4, 4) how the object has moved since its flow was imagined, None if unknown."""
+        if self._moved is None or self._moved_from is None:
+            return None
+        tracked = self._moved.pose(self._cell.time)
+        return None if tracked is None else tracked.pose @ invert_transform(self._moved_from)
+
+    def _find(self, masks: Sequence[Mask]) -> None:
+        """Start to track what the masks show, where tracking is wanted."""
+        self._moved = self._moved_from = None
+        if self.tracking is None:
+            return
+        bodies = self.watched or tuple(self._cell.body_under(mask) for mask in masks)
+        self._seen = bodies
+        if bodies and bodies[0] is not None:
+            self._moved = SimulatedTracker(self._cell, bodies[0], self.tracking)
+            tracked = self._moved.pose(self._cell.time)
+            self._moved_from = None if tracked is None else tracked.pose
 
     def _new_monitor(self) -> ObjectMonitor | None:
-        """Track the moved body and what the goal refers to; None where that is not wanted."""
-        bodies = self.watched if self.watched is not None else self._seen
-        if self.tracking is None or not bodies or bodies[0] is None:
+        """Watch the moved body and what the goal refers to; None where that is not wanted."""
+        if self._moved is None:
             return None
-        trackers = {
-            body: SimulatedTracker(self._cell, body, self.tracking) for body in bodies if body
-        }
-        moved = trackers.pop(bodies[0])
-        return ObjectMonitor(moved, lambda: self._cell.time, self.monitor, references=trackers)
+        others = {body for body in self._seen if body} - {self._moved.body}
+        return ObjectMonitor(
+            self._moved,
+            lambda: self._cell.time,
+            self.monitor,
+            references={
+                body: SimulatedTracker(self._cell, body, self.tracking) for body in sorted(others)
+            },
+        )
 
 
 def _stop_if(cancelled: Cancelled, doing: str) -> None:

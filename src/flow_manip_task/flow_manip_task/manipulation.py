@@ -33,6 +33,7 @@ from flow_manip_core.instruction import Instruction, parse_instruction
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.plan import Plan
 from flow_manip_task.checking import GoalCheck, GoalChecker
+from flow_manip_task.finding import find_tracked
 from flow_manip_task.listener import Listener, Listeners
 from flow_manip_task.policy import ManipulationConfig, RETRIED, RETRIED_ONCE
 from flow_manip_task.record import RunRecord
@@ -146,6 +147,7 @@ class _Run:
     seconds: dict[str, float] = field(default_factory=dict)
     replanned: bool = False
     check: GoalCheck | None = None
+    known: tuple[Observation, Mask] | None = None
     plan_ready: float = float('nan')
     begun: float = 0.0
 
@@ -245,7 +247,7 @@ class _Run:
                 f'planned {len(plan.segments)} segments, {plan.duration:.1f} s of motion; dry run'
             )
         self._execute(plan)
-        return self._check(instruction, observation, masks[0], flow)
+        return self._check(instruction, observation, masks, flow)
 
     def _segment(self, observation: Observation, instruction: Instruction) -> list[Mask]:
         phrases = (instruction.object, *instruction.references)
@@ -253,10 +255,31 @@ class _Run:
         with self._stage(Stage.SEGMENTING, f"looking for '{instruction.object}'"):
             for index, phrase in enumerate(phrases):
                 self._progress(Stage.SEGMENTING, index / len(phrases), f"looking for '{phrase}'")
-                masks.append(self.stages.segment(observation, phrase, cancelled=self.cancelled))
+                find = self._find_again if index == 0 else self._find
+                masks.append(find(observation, phrase))
                 self._made('references' if index else 'mask', masks[1:] if index else masks[0])
                 self._stop_if_cancelled()
         return masks
+
+    def _find(self, observation: Observation, phrase: str) -> Mask:
+        return self.stages.segment(observation, phrase, cancelled=self.cancelled)
+
+    def _find_again(self, observation: Observation, phrase: str) -> Mask:
+        """Find the object that moves; in another attempt the track says where to look.
+
+        What fell over may not look like its words any more, and something else may.
+        """
+        motion = self.stages.track() if self.known and self.stages.track else None
+        if motion is None or self.known is None:
+            return self._find(observation, phrase)
+        return find_tracked(
+            self.known,
+            motion,
+            observation,
+            lambda: self._find(observation, phrase),
+            self.config.check.search_radius,
+            self.config.check.search_color,
+        )
 
     def _imagine(
         self,
@@ -266,6 +289,7 @@ class _Run:
         seed: int,
     ) -> list[ObjectFlow]:
         with self._stage(Stage.IMAGINING, f"imagining how '{instruction.object}' moves"):
+            self.known = (observation, masks[0])
             candidates = self.stages.imagine(
                 observation,
                 instruction.text,
@@ -377,7 +401,7 @@ class _Run:
             self._leave(started, error)
 
     def _check(
-        self, instruction: Instruction, before: Observation, mask: Mask, flow: ObjectFlow
+        self, instruction: Instruction, before: Observation, masks: list[Mask], flow: ObjectFlow
     ) -> str:
         """Look again; return what was found in words."""
         with self._stage(Stage.CHECKING, 'looking again'):
@@ -387,10 +411,11 @@ class _Run:
             self.check = checker.measure(
                 instruction,
                 before,
-                mask,
+                masks[0],
                 flow,
                 after,
                 lambda phrase: self.stages.segment(after, phrase, cancelled=self.cancelled),
+                masks[1:],
             )
             self._made('check', self.check)
             checker.judge(instruction, self.check)

@@ -2,25 +2,27 @@
 """The way back from a plan that was not finished, along the way that was planned.
 
 What the plan cleared on the way there is clear on the way back, so no planner is needed, and the
-arm ends where it stood when the scene was observed.
+arm ends where it stood when the scene was observed. What slipped in the hand may meet the table
+before the hand is back where it took it: the hand feels that, lets go there and goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flow_manip_core.errors import StaleInputError
-from flow_manip_core.plan import Plan, PlanSegment, Trajectory
+from flow_manip_core.errors import StaleInputError, ToleranceViolatedError
+from flow_manip_core.plan import ExecutionOutcome, Plan, PlanSegment, Trajectory
 
 OFF_PATH = 0.1  # [rad] a joint farther than this from the planned motion is somewhere else
 PERIOD = 0.02  # [s] between points of a way back
 # Of the time scaling: with these no joint is faster than 0.63 and accelerates more than 0.7 times
 # what the plan's own limits allow.
 SLOWNESS, MARGIN = 3.0, 1.0
+TOUCH = 0.003  # [m] fingers that stop this close to where they were told hold nothing
 
 
 def is_finished(plan: Plan, segment: int) -> bool:
@@ -28,19 +30,73 @@ def is_finished(plan: Plan, segment: int) -> bool:
     return segment >= len(plan.segments) and not _held_at_end(plan)
 
 
+def recover(
+    plan: Plan,
+    segment: int,
+    joint_positions: Callable[[], Mapping[str, float]],
+    execute: Callable[[Plan], ExecutionOutcome],
+    open_width: float,
+) -> None:
+    """Take the arm out of a plan that stopped.
+
+    Args:
+        plan: the one that stopped.
+        segment: index of the segment that was running; the number of segments where all had run.
+        joint_positions: where the joints are when it is called [rad].
+        execute: runs a plan; raises ToleranceViolatedError where the hand is pushed off its way.
+        open_width: opening of the hand that lets go where the plan itself opens it nowhere [m].
+
+    Raises:
+        StaleInputError: the arm is not on the motion of that segment.
+        FlowManipError: what `execute` raises.
+    """
+    empty = _is_holding(plan, segment) and not _feels_something(plan, execute)
+    way = plan_recovery(plan, segment, joint_positions(), open_width, empty=empty)
+    if not way.segments:
+        return
+    try:
+        execute(way)
+    except ToleranceViolatedError:
+        if not way.segments[0].holding:
+            raise
+        # What it carries stands on something: let go of it here.
+        execute(replace(way, segments=(_opening(_cleared_width(plan, open_width)),)))
+        rest = plan_recovery(plan, segment, joint_positions(), open_width)
+        execute(replace(rest, segments=tuple(replace(s, holding=False) for s in rest.segments)))
+
+
+def _is_holding(plan: Plan, segment: int) -> bool:
+    return segment < len(plan.segments) and plan.segments[segment].holding
+
+
+def _feels_something(plan: Plan, execute: Callable[[Plan], ExecutionOutcome]) -> bool:
+    """Close the hand as the plan did: fingers that get where they were told are empty."""
+    closing = next(s for s in plan.segments if s.expect_object)
+    feel = replace(closing, name='feel', expect_object=False)
+    outcome = execute(replace(plan, segments=(feel,), considered=(), rejections={}))
+    return outcome.final_gripper_width > closing.gripper_width + TOUCH
+
+
 def plan_recovery(
-    plan: Plan, segment: int, joint_positions: Mapping[str, float], open_width: float
+    plan: Plan,
+    segment: int,
+    joint_positions: Mapping[str, float],
+    open_width: float,
+    *,
+    empty: bool = False,
 ) -> Plan:
     """Plan the way out of a plan that stopped.
 
     Before the object was let go: back along the motion, hand opened where it had closed. After
-    that: on along the retreat.
+    that: on along the retreat. A hand that has lost the object opens at once and leaves by the end
+    of the motion that is farther from where it lost it: there the object cannot lie.
 
     Args:
         plan: the one that stopped.
         segment: index of the segment that was running; the number of segments where all had run.
         joint_positions: where the joints are now [rad].
-        open_width: opening of the hand that lets go [m].
+        open_width: opening of the hand that lets go where the plan itself opens it nowhere [m].
+        empty: the object should be in the hand and is not.
 
     Returns:
         A plan for the same executor; without segments where nothing needs to move.
@@ -51,10 +107,13 @@ def plan_recovery(
     last = min(segment, len(plan.segments) - 1)
     released = _released_at(plan)
     forward = released is not None and segment > released
+    if empty and released is not None and not forward:
+        forward = _is_begun(plan.segments[last], joint_positions)
     order = range(last, len(plan.segments)) if forward else range(last, -1, -1)
     begun = segment < len(plan.segments)
-    segments: list[PlanSegment] = [_opening(open_width)] if forward else []
-    opened, first = forward, True
+    open_width = _cleared_width(plan, open_width)
+    opened, first = forward or empty, True
+    segments: list[PlanSegment] = [_opening(open_width)] if opened else []
     for index in order:
         part = plan.segments[index]
         if part.trajectory is None:
@@ -64,7 +123,7 @@ def plan_recovery(
             continue
         way, first = _way(part, joint_positions, forward, begun and first), False
         if way is not None:
-            segments.append(replace(way, holding=False))
+            segments.append(replace(way, holding=part.holding and not opened))
     if not opened:
         segments.insert(0, _opening(open_width))
     return replace(plan, segments=tuple(segments), considered=(), rejections={})
@@ -83,6 +142,19 @@ def _released_at(plan: Plan) -> int | None:
                 return index
             held |= segment.expect_object
     return None
+
+
+def _is_begun(segment: PlanSegment, joints: Mapping[str, float]) -> bool:
+    """Say whether the arm is in the first half of a move."""
+    trajectory = segment.trajectory
+    assert trajectory is not None
+    return _time_on_path(trajectory, joints, segment.name) < 0.5 * trajectory.duration
+
+
+def _cleared_width(plan: Plan, widest: float) -> float:
+    """Return the opening that the plan uses itself: its fingers hit nothing beside the object."""
+    used = [s.gripper_width for s in plan.segments if not (s.trajectory or s.expect_object)]
+    return max(used, default=widest)
 
 
 def _opening(width: float) -> PlanSegment:

@@ -109,12 +109,21 @@ class RecoverStage(Protocol):
     def __call__(self, plan: Plan, segment: int, *, cancelled: Cancelled) -> None: ...
 
 
+class TrackStage(Protocol):
+    """Says how the object has moved since its flow was imagined.
+
+    (4, 4) from where it was then to where it is now, both in the world; None where it was lost.
+    """
+
+    def __call__(self) -> NDArray[np.float64] | None: ...
+
+
 @dataclass(frozen=True)
 class Stages:
     """The stages as callables, with no idea whether they are libraries or action clients.
 
     Each raises subclasses of `FlowManipError` only, and `CancelledError` soon after `cancelled()`
-    turns true.
+    turns true. Without `track` an object that went astray is looked for by words alone.
     """
 
     observe: ObserveStage
@@ -124,6 +133,7 @@ class Stages:
     plan: PlanStage
     execute: ExecuteStage
     recover: RecoverStage
+    track: TrackStage | None = None
 
 
 @dataclass(frozen=True)

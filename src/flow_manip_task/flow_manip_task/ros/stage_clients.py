@@ -35,7 +35,7 @@ from flow_manip_ros.conversions import (
     plan_from_msg,
 )
 from flow_manip_ros.watchdog import PeerWatch
-from flow_manip_task.recovery import plan_recovery
+from flow_manip_task.recovery import recover
 from flow_manip_task.ros.observing import Observer
 from flow_manip_task.stages import Cancelled, OnFrame, OnSegment, Progress, Stages
 
@@ -236,15 +236,18 @@ class StageClients:
 
     def recover(self, plan: Plan, segment: int, *, cancelled: Cancelled) -> None:
         """Plan the way back from where the joints are now, and execute it."""
-        width = self._robot.gripper.max_width
-        way = plan_recovery(plan, segment, self._observer.joint_positions(), width)
-        if way.segments:
-            self.execute(
+        recover(
+            plan,
+            segment,
+            self._observer.joint_positions,
+            lambda way: self.execute(
                 way,
                 on_segment=lambda index, name, progress: None,
                 on_frame=lambda image, time: None,
                 cancelled=cancelled,
-            )
+            ),
+            self._robot.gripper.max_width,
+        )
 
     def _call(
         self, client: Any, request: Any, peer: str, timeout: float, cancelled: Cancelled
