@@ -3,13 +3,18 @@ import numpy as np
 import pytest
 from task_scene import mask_of, observe, put_flow, put_motion
 
-from flow_manip_core.errors import InvalidInputError, TooFewPointsError
+from flow_manip_core.errors import InvalidInputError, ObjectAbsentError, TooFewPointsError
 from flow_manip_core.flow import flow_from_transforms
 from flow_manip_core.observation import Mask
 from flow_manip_core.transforms import make_transform
 from flow_manip_mujoco.tasks import ReferenceMotion, TaskStep
 from flow_manip_task.evaluation.flow_sources import disturb, lost_spells, SourceSpec, unit_errors
-from flow_manip_task.evaluation.truth import reference_flow, surface_points, TruthSource
+from flow_manip_task.evaluation.truth import (
+    body_named,
+    reference_flow,
+    surface_points,
+    TruthSource,
+)
 
 TIMES = np.linspace(0.0, 4.0, 41)
 
@@ -103,11 +108,23 @@ def test_too_little_of_the_surface_is_an_error_with_the_numbers():
 
 
 class FakeCell:
-    """Knows one mask."""
+    """Knows the masks of two things that are in sight."""
+
+    body_names = ('red_cube', 'white_plate', 'hidden_bowl')
 
     def true_mask(self, name):
-        assert name == 'red_cube'
-        return mask_of('red cube')
+        if name == 'hidden_bowl':
+            raise InvalidInputError("mask of 'hidden bowl' is empty")
+        return mask_of(name.replace('_', ' '))
+
+
+@pytest.mark.parametrize(
+    ('phrase', 'body'),
+    [('the red cube', 'red_cube'), ('plate', 'white_plate'), ('lid', 'box_lid'), ('box', 'box'),
+     ('cube', None), ('square hole', None), ('the', None)],
+)  # fmt: skip
+def test_words_name_a_body_where_they_fit_one_only(phrase, body):
+    assert body_named(('red_cube', 'blue_cube', 'white_plate', 'box', 'box_lid'), phrase) == body
 
 
 def test_the_source_answers_for_the_step_from_the_state_and_another_attempt_has_other_noise():
@@ -118,14 +135,19 @@ def test_the_source_answers_for_the_step_from_the_state_and_another_attempt_has_
         return ReferenceMotion(np.linspace(0, 4, 25), put_motion())
 
     cell = FakeCell()
-    source = TruthSource(cell, SourceSpec.parse('noisy:0.01'))
+    bodies = []
+    source = TruthSource(cell, SourceSpec.parse('noisy:0.01'), bodies.append)
     with pytest.raises(InvalidInputError, match='no step'):
         source.segment(observe(), 'red cube', cancelled=lambda: False)
     source.take(TaskStep('put it there', 'red cube', 'red_cube', motion))
     mask = source.segment(observe(), 'red cube', cancelled=lambda: False)
-    rest = source.segment(observe(), 'white plate', cancelled=lambda: False)
+    plate = source.segment(observe(), 'white plate', cancelled=lambda: False)
+    rest = source.segment(observe(), 'square hole', cancelled=lambda: False)
     assert np.array_equal(mask.pixels, mask_of('red cube').pixels)
-    assert not (mask.pixels & rest.pixels).any()
+    assert np.array_equal(plate.pixels, mask_of('white plate').pixels)
+    assert np.array_equal(rest.pixels, ~mask.pixels)
+    with pytest.raises(ObjectAbsentError, match='out of sight'):
+        source.segment(observe(), 'bowl', cancelled=lambda: False)
 
     def imagine(seed):
         return source.imagine(
@@ -137,6 +159,7 @@ def test_the_source_answers_for_the_step_from_the_state_and_another_attempt_has_
     assert np.array_equal(first.points, again.points)
     assert not np.array_equal(first.points, second.points)
     assert asked == [cell] * 3
+    assert bodies[-1][:2] == ('red_cube', 'white_plate')
     assert (first.object, first.source, first.stamp) == ('red cube', 'noisy:0.01', 12.5)
     source.take(source.step, 1)
     assert not np.array_equal(imagine(5).points, first.points)

@@ -141,8 +141,14 @@ def run_trial(pipeline: Pipeline, trial: TaskTrial, job: Job) -> TrialLine:
     """Set the table, go through the task's steps, and read the end from the simulator."""
     spec = SourceSpec.parse(job.condition.flow)
     cell, stages = pipeline.cell, pipeline.stages.stages
-    source = None if spec.kind == GENERATED else TruthSource(cell, spec)
-    if source is not None:
+    source = None
+
+    def watch(bodies: tuple[str, ...]) -> None:
+        pipeline.stages.watched = bodies
+
+    pipeline.stages.watched = None
+    if spec.kind != GENERATED:
+        source = TruthSource(cell, spec, watch)
         stages = source.in_place_of(stages)
     trial.reset(cell)
     manipulation = Manipulation(stages, pipeline.config)
@@ -150,7 +156,6 @@ def run_trial(pipeline: Pipeline, trial: TaskTrial, job: Job) -> TrialLine:
     for index, step in enumerate(trial.steps):
         if source is not None:
             source.take(step, index)
-            pipeline.stages.watched = (step.body,)
         results.append(manipulation.run(_request(step, spec, job.seed)))
         if not results[-1].succeeded:
             break

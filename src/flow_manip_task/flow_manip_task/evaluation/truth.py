@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flow_manip_core.errors import CancelledError, InvalidInputError, TooFewPointsError
+from flow_manip_core.errors import (
+    CancelledError,
+    InvalidInputError,
+    ObjectAbsentError,
+    TooFewPointsError,
+)
 from flow_manip_core.flow import flow_from_transforms, ObjectFlow
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.transforms import invert_transform
@@ -39,15 +44,28 @@ class TruthSource:
     A second attempt asks again: the reference then starts where the object lies by then.
     """
 
-    def __init__(self, cell: SimulatedCell, spec: SourceSpec) -> None:
-        """Tell the truth about `cell` as `spec` ('oracle' or 'noisy') says."""
-        self._cell, self._spec = cell, spec
+    def __init__(
+        self,
+        cell: SimulatedCell,
+        spec: SourceSpec,
+        on_bodies: Callable[[tuple[str, ...]], None] = lambda bodies: None,
+    ) -> None:
+        """Tell the truth.
+
+        Args:
+            cell: whose.
+            spec: 'oracle' or 'noisy'.
+            on_bodies: told the bodies of every flow: what moves, then what the words refer to.
+        """
+        self._cell, self._spec, self._on_bodies = cell, spec, on_bodies
         self._step: TaskStep | None = None
         self._index = 0
+        self._references: dict[str, None] = {}
 
     def take(self, step: TaskStep, index: int = 0) -> None:
         """Go on to a step of a task; two steps of a trial have different errors."""
         self._step, self._index = step, index
+        self._references.clear()
 
     def in_place_of(self, stages: Stages) -> Stages:
         """Return the pipeline's stages with this in the place of what imagines."""
@@ -65,15 +83,27 @@ class TruthSource:
         return self._step
 
     def segment(self, observation: Observation, phrase: str, *, cancelled: Cancelled) -> Mask:
-        """Return the true pixels of what moves; for any other phrase, all that is not that.
+        """Return the true pixels of what moves, or of the body whose name has the phrase's words.
 
-        What an instruction refers to matters to generators only, and none works here.
+        Where a phrase names no body ('square hole'): all pixels that do not show what moves.
+
+        Raises:
+            ObjectAbsentError: what moves is out of sight.
         """
         _stop_if(cancelled, 'segmenting')
-        mask = self._cell.true_mask(self.step.body)
         if phrase in (self.step.object, head_noun_phrase(self.step.object)):
-            return replace(mask, label=phrase)
-        return Mask(~mask.pixels, phrase)
+            return replace(self._visible(self.step.body), label=phrase)
+        body = body_named(self._cell.body_names, phrase)
+        if body is None:
+            return Mask(~self._visible(self.step.body).pixels, phrase)
+        self._references[body] = None
+        return replace(self._visible(body), label=phrase)
+
+    def _visible(self, body: str) -> Mask:
+        try:
+            return self._cell.true_mask(body)
+        except InvalidInputError as error:
+            raise ObjectAbsentError(f"'{body}' is out of sight: {error}") from error
 
     def imagine(
         self,
@@ -92,6 +122,7 @@ class TruthSource:
             TooFewPointsError: too little of it is visible.
         """
         _stop_if(cancelled, 'imagining')
+        self._on_bodies((self.step.body, *self._references))
         rng = np.random.default_rng([STREAM, seed, self._index])
         reference = self.step.reference_motion(self._cell)
         points = surface_points(observation, masks[0], rng)
@@ -115,6 +146,15 @@ class TruthSource:
     ) -> OnlyChoice:
         """Take the only candidate."""
         return OnlyChoice()
+
+
+def body_named(bodies: Sequence[str], phrase: str) -> str | None:
+    """Return the body whose name is the phrase, else the only one that has all of its words."""
+    words = set(phrase.lower().split()) - {'the', 'a', 'an'}
+    having = [body for body in bodies if words and words <= set(body.split('_'))]
+    exact = [body for body in having if set(body.split('_')) == words]
+    found = exact or having
+    return found[0] if len(found) == 1 else None
 
 
 def surface_points(
