@@ -20,6 +20,7 @@ from flow_manip_mujoco.tasks.articulated.drawing import (
     HANDLE_COLOURS,
     one_of,
     rng_of,
+    sideways,
 )
 from flow_manip_mujoco.tasks.articulated.screwdriver import screwdriver
 from flow_manip_mujoco.tasks.conditions import (
@@ -38,7 +39,7 @@ LID_OPEN = float(np.radians(60.0))  # [rad] counts as open
 
 _BOX, _LID = 'toolbox', 'toolbox_lid'
 _DROP = 0.045  # [m] above the floor of the box: lower, and the hand meets the rim
-_FORWARD = 0.02  # [m] from the middle of the box to its front: away from the lid
+_FORWARD = 0.045  # [m] from the middle of the box to its front: away from the lid
 _PHRASES = (
     'open the toolbox and put the screwdriver in',
     'open the toolbox, then put the screwdriver inside',
@@ -49,7 +50,10 @@ _PHRASES = (
 
 
 def make_toolbox_trial(seed: int) -> TaskTrial:
-    """Draw a shut toolbox that looks at the camera, a screwdriver beside it, bystanders."""
+    """Draw a shut toolbox, a screwdriver on the other half of the table, and bystanders.
+
+    The lid opens away from the middle of the table: beside the way of the arm, not across it.
+    """
     rng = rng_of('put_screwdriver_in_toolbox', seed)
     box = toolbox(
         _BOX,
@@ -59,14 +63,12 @@ def make_toolbox_trial(seed: int) -> TaskTrial:
     )
     colour = one_of(('red', 'yellow', 'blue', 'orange', 'green'), rng)
     tool = screwdriver(colour, WORDS[colour])
-    side = int(rng.choice([-1, 1]))
-    place = float(rng.uniform(0.55, 0.61)), side * float(rng.uniform(0.10, 0.16))
-    yaw = float(np.radians(rng.uniform(-20.0, 20.0)))
+    side, place, yaw = sideways(rng, x=(0.45, 0.55), y=(0.10, 0.16), yaw=(50.0, 75.0))
     footings = {
         _BOX: footing_with_grip_at(box, 'lid', place, yaw),
         tool.name: _beside(rng, side),
     }
-    scene = Scene((tool, *bystanders(rng, (0, 2))), 0, footings, (box,))
+    scene = Scene((tool, *bystanders(rng, (0, 1))), 0, footings, (box,))
     steps = (
         TaskStep(
             'open the toolbox', 'toolbox lid', _LID, lambda c: joint_motion(c, _LID, LID_GOAL)
