@@ -24,6 +24,7 @@ from flow_manip_core.errors import (
 )
 from flow_manip_core.flow import ObjectFlow
 from flow_manip_core.observation import Mask, Observation
+from flow_manip_core.parts import part_of
 from flow_manip_core.plan import Grasp, Plan, PlanSegment, Trajectory
 from flow_manip_core.robot import Context
 from flow_manip_core.transforms import transform_points
@@ -34,7 +35,7 @@ from flow_manip_planning.flow_planner import ignore_stage
 from flow_manip_planning.flow_planner.settings import RigidPathConfig
 from flow_manip_planning.grasp import GraspProposer
 from flow_manip_planning.grasp.completion import complete_object, ObjectShape
-from flow_manip_planning.grasp.hand import opening_for
+from flow_manip_planning.grasp.hand import opening_of
 from flow_manip_planning.inverse_kinematics import random_starts
 from flow_manip_planning.kinematics import Array
 from flow_manip_planning.motion_planner import create_motion_planner, MotionPlanner
@@ -106,6 +107,8 @@ class RigidPathPlanner:
             mask,
             max_grasps=self._config.max_grasps,
             seed=seed,
+            contact=flow.contact,
+            part=part_of(mask.label) or part_of(flow.object),
             cancelled=cancelled,
         )
         stop_if(cancelled)
@@ -236,7 +239,7 @@ class RigidPathPlanner:
     ) -> str | None:
         """Say what of a way collides, None if nothing does."""
         gripper = self._context.robot.gripper
-        opening = opening_for(way.grasp.width, gripper)
+        opening = opening_of(way.grasp, gripper)
         world.set_object(None)
         for name, path, width in (
             ('grasp in collision', way.approach[::-1], opening),
@@ -264,7 +267,7 @@ class RigidPathPlanner:
             LimitsError: a part cannot be timed.
         """
         gripper, config = self._context.robot.gripper, self._config
-        opening = opening_for(way.grasp.width, gripper)
+        opening = opening_of(way.grasp, gripper)
         world.set_object(task.shape.points)
         transfer = self._free_motion(world, task, task.start, way.approach[0], opening)
         on_stage('timing', 0.92)

@@ -4,7 +4,8 @@
 Hand poses are sampled at surface points and judged by what lies in the gripper's boxes (ten Pas
 and Platt 2015): the fingers and the palm must be free, the two contact patches must face each
 other within the friction cone (Nguyen 1988; Mahler et al. 2017 score alike). Works on whole
-objects between the fingers and on rims with one finger inside.
+objects between the fingers and on rims with one finger inside. Gentle rims of low things and
+handles on flat fronts, which need other hands than these samples, are looked for as such.
 """
 
 from __future__ import annotations
@@ -14,48 +15,41 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from flow_manip_core.errors import NoGraspError
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.plan import Grasp
 from flow_manip_core.robot import Context
-from flow_manip_core.transforms import make_transform
 from flow_manip_planning.cancelling import Cancelled, never_cancelled, stop_if
 from flow_manip_planning.documented import documented as _doc
+from flow_manip_planning.grasp.candidate import Candidate, DOWN
+from flow_manip_planning.grasp.choice import by_contact, check_contact
 from flow_manip_planning.grasp.completion import complete_object, ObjectShape
-from flow_manip_planning.grasp.hand import hand_boxes, opening_for
+from flow_manip_planning.grasp.judging import HandJudge
+from flow_manip_planning.grasp.protrusions import find_front, find_protrusions, hands_on
+from flow_manip_planning.grasp.regions import find_region, holds_region, Region
+from flow_manip_planning.grasp.rims import find_rims, rim_hands
 from flow_manip_planning.kinematics import Array
 from flow_manip_planning.robot_model import RobotModel
 from flow_manip_planning.surroundings import perceive, Surroundings
 
-DOWN = np.array([0.0, 0.0, -1.0])
-PAD_LENGTH = 0.02  # [m] of the finger that presses
-GAP_IN_RIM = 0.02  # [m] between two walls: a finger fits between them
 TILTS = np.radians([0.0, -30.0, 30.0, -60.0, 60.0])
-FINGER_MARGIN = 0.003  # [m] between the open fingers and the object
-DEPTHS = (0.012, 0.02, 0.03, 0.042)  # [m] of the finger tips below the object's top
+AROUND_CONTACT = 0.04  # [m] from a contact hint: hands are tried mostly there
+PAD_FRICTION = 0.12  # [rad] that rubber pads on a hard rim add to the assumed cone
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A hand that closes on two facing patches; whether it is free is not known yet.
+class _Scene:
+    """What one call of `propose` works on."""
 
-    Attributes:
-        tcp: (3,) tool centre point [m].
-        rotation: (3, 3) columns: side, closing and approach direction.
-        width: between the patches [m].
-        score: 0..1.
-    """
-
-    tcp: Array
-    rotation: Array
-    width: float
-    score: float
-
-    def grasp(self, swapped: bool) -> Grasp:
-        """Return it with the fingers one way or the other."""
-        signs = np.array([-1.0, -1.0, 1.0]) if swapped else np.ones(3)
-        return Grasp(make_transform(self.tcp, self.rotation * signs), self.width, self.score)
+    surroundings: Surroundings
+    shape: ObjectShape
+    handles: list[Candidate]
+    contact: Array | None
+    part: str
+    region: Region | None
+    cancelled: Cancelled
 
 
 class AntipodalGrasps:
@@ -78,6 +72,12 @@ class AntipodalGrasps:
         self._context = context
         self._gripper = context.robot.gripper
         self._robot = RobotModel.from_context(context)
+        self._judge = HandJudge(
+            self._gripper,
+            friction=float(np.radians(config.friction_angle_degrees)),
+            support_clearance=config.support_clearance,
+            obstacle_margin=config.obstacle_margin,
+        )
 
     def propose(
         self,
@@ -86,49 +86,115 @@ class AntipodalGrasps:
         *,
         max_grasps: int = 0,
         seed: int = 0,
+        contact: Array | None = None,
+        part: str = '',
         cancelled: Cancelled = never_cancelled,
     ) -> list[Grasp]:
         """Return grasps in the world frame, best first, each in both finger orders.
 
-        Raises:
-            NoGraspError: none was found; the message counts why candidates were dropped.
-            CancelledError: `cancelled` said so.
+        See `GraspProposer`.
         """
+        scene = self._look(observation, mask, contact, part, cancelled)
+        dropped: Counter[str] = Counter()
+        found = self._special_hands(scene)
+        found += self._sampled_hands(scene, np.random.default_rng(seed), dropped)
+        if scene.region is not None:
+            found = self._on_region(found, scene, dropped)
+        limit = max_grasps or self._config.max_grasps
+        kept = self._free_and_spread(found, scene, (limit + 1) // 2, dropped)
+        if not kept:
+            reasons = ', '.join(f'{n} {reason}' for reason, n in dropped.most_common())
+            where = f"the {part} of '{mask.label}'" if part else f"'{mask.label}'"
+            raise NoGraspError(f'no grasp on {where} among {dropped.total()} hands: {reasons}')
+        # The same hand with the fingers swapped asks another wrist angle of the arm.
+        grasps = [c.grasp(swapped) for c in kept for swapped in (False, True)]
+        return by_contact(grasps, scene.contact, scene.surroundings.object_points, limit)
+
+    def _look(
+        self,
+        observation: Observation,
+        mask: Mask,
+        contact: Array | None,
+        part: str,
+        cancelled: Cancelled,
+    ) -> _Scene:
+        """Read the scene, complete the object and find the part."""
         surroundings = perceive(observation, mask, self._context, self._robot)
         stop_if(cancelled)
         shape = complete_object(observation, mask, surroundings)
-        rng = np.random.default_rng(seed)
+        stop_if(cancelled)
+        camera = observation.T_world_camera[:3, 3]
+        hint = None if contact is None else check_contact(contact)
+        handles = self._handles(surroundings.object_points, camera)
+        # A handle on a flat front is found in its own way.
+        known = not part or (part == 'handle' and handles)
+        region = None if known else find_region(part, shape, camera, mask.label)
+        return _Scene(surroundings, shape, handles, hint, part, region, cancelled)
+
+    def _special_hands(self, scene: _Scene) -> list[Candidate]:
+        """Return hands for handles on flat fronts, or else for the gentle rims of low things."""
+        if scene.handles or scene.part not in ('', 'rim'):
+            return list(scene.handles)
+        half_width = 0.5 * self._gripper.finger_width
+        friction = float(np.radians(self._config.friction_angle_degrees)) + PAD_FRICTION
+        return [
+            hand
+            for rim in find_rims(scene.shape, half_width)
+            for hand in rim_hands(rim, self._gripper, friction)
+        ]
+
+    def _handles(self, points: Array, camera: Array) -> list[Candidate]:
+        """Return hands on the bars and knobs that stand out from the front of (N, 3) points."""
+        front = find_front(points, camera)
+        if front is None:
+            return []
+        return [
+            hand
+            for piece in find_protrusions(points, front, self._gripper.max_width)
+            for hand in hands_on(piece, front, self._gripper)
+        ]
+
+    def _sampled_hands(
+        self, scene: _Scene, rng: np.random.Generator, dropped: Counter[str]
+    ) -> list[Candidate]:
+        """Judge hands sampled over the object, or over what of it is asked for."""
         # On a leaning support the uphill finger meets it first.
         reach = 0.5 * self._gripper.max_width + self._gripper.finger_thickness
-        bottom = shape.bottom + reach * float(np.hypot(*surroundings.slope))
-        dropped: Counter[str] = Counter()
+        bottom = scene.shape.bottom + reach * float(np.hypot(*scene.surroundings.slope))
         found: list[Candidate] = []
-        for anchor, closing, approach in self._hands(shape, rng):
-            stop_if(cancelled)
-            found.extend(self._judge(shape, bottom, anchor, closing, approach, dropped))
-        limit = max_grasps or self._config.max_grasps
-        kept = self._free_and_spread(found, shape, surroundings, (limit + 1) // 2, dropped)
-        if not kept:
-            reasons = ', '.join(f'{n} {reason}' for reason, n in dropped.most_common())
-            raise NoGraspError(
-                f"no grasp on '{mask.label}' among {dropped.total()} hands: {reasons}"
-            )
-        # The same hand with the fingers swapped asks another wrist angle of the arm.
-        return [c.grasp(swapped) for c in kept for swapped in (False, True)][:limit]
+        for anchor, closing, approach in self._hands(scene, rng):
+            stop_if(scene.cancelled)
+            found += self._judge.close_on(scene.shape, bottom, anchor, closing, approach, dropped)
+        return found
+
+    def _anchors(
+        self, scene: _Scene, rng: np.random.Generator
+    ) -> list[tuple[Array, Array | None]]:
+        """Draw points to try hands at, with their normals; the middle on top has none."""
+        shape = scene.shape
+        places = (
+            np.arange(len(shape.points)) if scene.region is None else scene.region.nonzero()[0]
+        )
+        picks = rng.choice(places, min(self._config.num_anchors, len(places)), replace=False)
+        if scene.contact is not None:
+            away = np.linalg.norm(shape.points[places] - scene.contact, axis=1)
+            near = places[away < AROUND_CONTACT]
+            count = min(len(near), (2 * len(picks)) // 3)
+            picks[:count] = rng.choice(near, count, replace=False)
+        wanted = shape.points[places]
+        middle = 0.5 * (wanted.min(axis=0) + wanted.max(axis=0))
+        center_top = np.array([*middle[:2], wanted[:, 2].max()])
+        return [(center_top, None)] * 8 + [(shape.points[i], shape.normals[i]) for i in picks]
 
     def _hands(
-        self, shape: ObjectShape, rng: np.random.Generator
+        self, scene: _Scene, rng: np.random.Generator
     ) -> Iterator[tuple[Array, Array, Array]]:
         """Sample (anchor, closing direction, approach direction)."""
+        shape = scene.shape
         flat = shape.points[:, :2] - shape.points[:, :2].mean(axis=0)
         _, _, axes = np.linalg.svd(flat, full_matrices=False)
         main_yaw = float(np.arctan2(axes[1, 1], axes[1, 0]))
-        picks = rng.choice(
-            len(shape.points), min(self._config.num_anchors, len(shape.points)), replace=False
-        )
-        center_top = np.array([*shape.center[:2], shape.points[:, 2].max()])
-        anchors = [(center_top, None)] * 8 + [(shape.points[i], shape.normals[i]) for i in picks]
-        for index, (anchor, normal) in enumerate(anchors):
+        for index, (anchor, normal) in enumerate(self._anchors(scene, rng)):
             yaws = [
                 main_yaw + (index % 8) * np.pi / 8 if normal is None else rng.uniform(0, np.pi)
             ]
@@ -147,83 +213,27 @@ class AntipodalGrasps:
                         approach = np.cos(tilt) * down + np.sin(tilt) * np.cross(closing, down)
                         yield anchor, closing, approach
 
-    def _judge(
-        self,
-        shape: ObjectShape,
-        bottom: float,
-        anchor: Array,
-        closing: Array,
-        approach: Array,
-        dropped: Counter[str],
+    def _on_region(
+        self, found: list[Candidate], scene: _Scene, dropped: Counter[str]
     ) -> list[Candidate]:
-        """Turn one sampled hand into grasps at several depths, or count why not."""
-        rotation = np.stack([np.cross(closing, approach), closing, approach], axis=1)
-        local = (shape.points - anchor) @ rotation
-        normals = shape.normals @ rotation
-        slab = np.abs(local[:, 0]) < 0.5 * self._gripper.finger_width
-        reach = slab & (np.abs(local[:, 1]) < self._gripper.max_width)
-        if reach.sum() < 5:
-            dropped['nothing between the fingers'] += 1
-            return []
-        heights = np.sort(local[reach, 2])
-        top = float(heights[len(heights) // 50])
-        deepest = self._deepest_tip(anchor, rotation, local, bottom)
-        found, seen_tips = [], set()
-        for depth in DEPTHS:
-            tip = min(top + depth, deepest)
-            if tip < top + 0.006:
-                dropped['too low over the support'] += 1
-                continue
-            if round(tip, 3) in seen_tips:
-                continue
-            seen_tips.add(round(tip, 3))
-            pad = slab & (local[:, 2] > tip - PAD_LENGTH) & (local[:, 2] < tip)
-            for low, high in _walls_around(local[pad, 1]):
-                width = high - low
-                if width + 0.004 > self._gripper.max_width:
-                    dropped['too wide'] += 1
-                    continue
-                faces = _facing(local[pad], normals[pad], low, high)
-                if faces < np.cos(np.radians(self._config.friction_angle_degrees)):
-                    dropped['not antipodal'] += 1
-                    continue
-                offset = np.array([0.0, 0.5 * (low + high), tip - self._gripper.tip_offset])
-                tcp = anchor + rotation @ offset
-                score = self._score(shape, tcp, rotation, faces, tip - top, width)
-                found.append(Candidate(tcp, rotation, width, score))
-        return found
-
-    def _deepest_tip(self, anchor: Array, rotation: Array, local: Array, bottom: float) -> float:
-        """Return how deep the tips may go: to the support, or until the palm meets the object."""
-        gripper = self._gripper
-        outer = 0.5 * gripper.max_width + gripper.finger_thickness
-        approach = rotation[:, 2]
-        # The lowest point of the tips' outline relative to their middle.
-        below = 0.5 * gripper.finger_width * abs(rotation[2, 0]) + outer * abs(rotation[2, 1])
-        to_support = anchor[2] - bottom - self._config.support_clearance - below
-        support = to_support / max(-approach[2], 1e-6) if approach[2] < -0.15 else np.inf
-        if approach[2] >= -0.15 and to_support < 0:
-            return -np.inf
-        under_palm = (np.abs(local[:, 0]) < 0.5 * gripper.palm_size[0]) & (
-            np.abs(local[:, 1]) < 0.5 * gripper.palm_size[1]
-        )
-        palm = local[under_palm, 2].min(initial=np.inf) + gripper.finger_length - 0.004
-        return float(min(support, palm))
+        """Keep hands that hold the part that is asked for."""
+        tree = cKDTree(scene.shape.points[scene.region])
+        kept = [c for c in found if c.part == scene.part or holds_region(c, tree)]
+        dropped[f'not on the {scene.part}'] += len(found) - len(kept)
+        return kept
 
     def _free_and_spread(
-        self,
-        found: list[Candidate],
-        shape: ObjectShape,
-        surroundings: Surroundings,
-        limit: int,
-        dropped: Counter[str],
+        self, found: list[Candidate], scene: _Scene, limit: int, dropped: Counter[str]
     ) -> list[Candidate]:
         """Keep the best that hit nothing and are not close to a better one."""
         kept: list[Candidate] = []
         for candidate in sorted(found, key=lambda c: -c.score):
-            if any(_alike(candidate, other) for other in kept):
+            if any(candidate.alike(other) for other in kept):
                 continue
-            reason = self._in_the_way(candidate, shape, surroundings)
+            stop_if(scene.cancelled)
+            # A guessed wall under a rim's edge is what the rim's hands say is not there.
+            shape = scene.shape.surface if candidate.part else scene.shape
+            reason = self._judge.hits(candidate, shape, scene.surroundings)
             if reason:
                 dropped[reason] += 1
                 continue
@@ -231,87 +241,3 @@ class AntipodalGrasps:
             if len(kept) >= limit:
                 break
         return kept
-
-    def _in_the_way(
-        self, candidate: Candidate, shape: ObjectShape, surroundings: Surroundings
-    ) -> str:
-        """Say what the open hand would hit, '' if nothing."""
-        tcp, rotation = candidate.tcp, candidate.rotation
-        left, right, palm = hand_boxes(self._gripper, opening_for(candidate.width, self._gripper))
-        own = (shape.points - tcp) @ rotation
-        touching = left.contains(own, FINGER_MARGIN) | right.contains(own, FINGER_MARGIN)
-        if (touching & shape.seen).sum() > 1 or touching.sum() > 4:
-            return 'fingers in the object'
-        if (palm.contains(own) & shape.seen).sum() > 1:
-            return 'palm in the object'
-        corners = np.concatenate([b.corners for b in (left, right, palm)]) @ rotation.T + tcp
-        if (corners[:, 2] - surroundings.support_at(corners)).min() < 0.001:
-            return 'in the support'
-        near = surroundings.obstacles - tcp
-        near = near[(near**2).sum(axis=1) < 0.2**2] @ rotation
-        margin = 0.5 * surroundings.voxel + self._config.obstacle_margin
-        if any(b.contains(near, margin).any() for b in (left, right, palm)):
-            return 'in collision'
-        return ''
-
-    def _score(
-        self,
-        shape: ObjectShape,
-        tcp: Array,
-        rotation: Array,
-        faces: float,
-        depth: float,
-        width: float,
-    ) -> float:
-        """Weigh how antipodal, central, deep, vertical and easy the grasp is; 0..1."""
-        cone = np.cos(np.radians(self._config.friction_angle_degrees))
-        antipodal = (faces - cone) / (1.0 - cone)
-        arm = shape.center - tcp
-        # Seen from above: a hand from the side must reach the middle as well.
-        central = np.exp(-float(np.hypot(arm[0], arm[1])) / 0.04 - abs(float(arm[2])) / 0.25)
-        deep = np.clip(depth / 0.03, 0.0, 1.0)
-        vertical = 0.5 * (1.0 - rotation[2, 2])
-        roomy = np.clip((self._gripper.max_width - width) / 0.02, 0.0, 1.0)
-        weighted = 0.3 * antipodal + 0.3 * central + 0.15 * deep + 0.15 * vertical + 0.1 * roomy
-        return float(np.clip(weighted, 0.0, 1.0))
-
-
-def _walls_around(y: Array) -> list[tuple[float, float]]:
-    """Return what fingers could close on: everything, and the nearest of several walls."""
-    if len(y) < 3:
-        return []
-    ordered = np.sort(y)
-    spans = [(float(ordered[0]), float(ordered[-1]))]
-    breaks = np.flatnonzero(np.diff(ordered) > GAP_IN_RIM)
-    if len(breaks):
-        parts = np.split(ordered, breaks + 1)
-        nearest = min(parts, key=lambda part: np.abs(part).min())
-        if len(nearest) >= 3:
-            spans.append((float(nearest[0]), float(nearest[-1])))
-    return spans
-
-
-def _facing(local: Array, normals: Array, low: float, high: float) -> float:
-    """Return the cosine by which the worse of the two contact patches faces its finger."""
-    band = 0.004 + 0.1 * (high - low)
-    worst = 1.0
-    for sign, patch in ((-1.0, local[:, 1] < low + band), (1.0, local[:, 1] > high - band)):
-        inside = patch & (local[:, 1] >= low - 1e-9) & (local[:, 1] <= high + 1e-9)
-        # Points of the top face lie at the edge too and are not what the pad meets.
-        side = inside & (np.abs(normals[:, 2]) < 0.8)
-        if side.sum() < 2:
-            return -1.0
-        cosines = np.sort(sign * normals[side, 1])
-        # On a round thing only the middle of the pad touches: the better half counts.
-        worst = min(worst, float(cosines[len(cosines) // 2 :].mean()))
-    return worst
-
-
-def _alike(a: Candidate, b: Candidate) -> bool:
-    """Say whether two grasps would be the same for a planner: 1 cm and 20 degrees apart."""
-    offset = a.tcp - b.tcp
-    return bool(
-        offset @ offset < 0.01**2
-        and abs(a.rotation[:, 1] @ b.rotation[:, 1]) > np.cos(np.radians(20))
-        and a.rotation[:, 2] @ b.rotation[:, 2] > np.cos(np.radians(20))
-    )

@@ -38,12 +38,22 @@ class ObjectShape:
         normals: (N, 3) unit, outward.
         seen: (N,) True where the camera saw it.
         bottom: z of what it stands on [m].
+        walls: (N,) True where only the outline seen from above says so.
     """
 
     points: Array
     normals: Array
     seen: NDArray[np.bool_]
     bottom: float
+    walls: NDArray[np.bool_]
+
+    @cached_property
+    def surface(self) -> ObjectShape:
+        """What was seen, and its mirror image: without the guessed walls."""
+        keep = ~self.walls
+        return ObjectShape(
+            self.points[keep], self.normals[keep], self.seen[keep], self.bottom, self.walls[keep]
+        )
 
     @cached_property
     def center(self) -> Array:
@@ -74,6 +84,7 @@ def complete_object(
         new = distance > 1.5 * spacing
         points = np.concatenate([points, mirrored[new]])
         normals = np.concatenate([normals, turned[new]])
+    num_surface = len(points)
     walls, outward = outline_walls(points, bottom)
     if len(walls):
         distance, _ = cKDTree(points).query(walls)
@@ -83,7 +94,7 @@ def complete_object(
             np.concatenate([normals, outward[new]]),
         )
     seen = np.concatenate([seen, np.zeros(len(points) - len(seen), dtype=bool)])
-    return ObjectShape(points, normals, seen, bottom)
+    return ObjectShape(points, normals, seen, bottom, np.arange(len(points)) >= num_surface)
 
 
 def drop_stragglers(points: Array, neighbours: int = 5, reach: float = 0.012) -> Array:
@@ -161,12 +172,23 @@ def contradiction(observation: Observation, mask: Mask, points: Array) -> float:
     return float((in_front | beside).sum() / max(len(points), 1))
 
 
-def outline_walls(points: Array, bottom: float) -> tuple[Array, Array]:
-    """Let the outline seen from above reach down to `bottom`.
+@dataclass(frozen=True)
+class Outline:
+    """The edge of an object seen from above.
 
-    Returns:
-        (W, 3) points on the outline and (W, 3) horizontal outward normals.
+    Attributes:
+        points: (E, 3) on the edge, z that of the highest point there [m].
+        outward: (E, 3) unit, horizontal.
+        cells: (C, 2) centres of the raster's cells that the object covers [m].
     """
+
+    points: Array
+    outward: Array
+    cells: Array
+
+
+def find_outline(points: Array) -> Outline:
+    """Trace the outline of (N, 3) points on a raster of 4 mm."""
     low = points[:, :2].min(axis=0) - 4 * CELL
     cells = np.floor((points[:, :2] - low) / CELL).astype(int)
     shape = cells.max(axis=0) + 5
@@ -179,13 +201,28 @@ def outline_walls(points: Array, bottom: float) -> tuple[Array, Array]:
     blurred = ndimage.gaussian_filter(ndimage.binary_fill_holes(filled).astype(float), 1.5)
     slope = np.stack(np.gradient(blurred), axis=-1)
     steepness = np.linalg.norm(slope, axis=-1)
+    at = np.argwhere(edge & (steepness > 0.05))
+    i, j = at.T
+    outward = np.zeros((len(at), 3))
+    outward[:, :2] = -slope[i, j] / steepness[i, j][:, None]
+    edges = np.column_stack([low + (at + 0.5) * CELL, top[i, j]])
+    return Outline(edges, outward, low + (np.argwhere(filled) + 0.5) * CELL)
+
+
+def outline_walls(points: Array, bottom: float) -> tuple[Array, Array]:
+    """Let the outline seen from above reach down to `bottom`.
+
+    Returns:
+        (W, 3) points on the outline and (W, 3) horizontal outward normals.
+    """
+    outline = find_outline(points)
     walls, normals = [], []
-    for i, j in np.argwhere(edge & (steepness > 0.05)):
-        heights = np.arange(bottom + 0.003, top[i, j], 0.006)
+    for edge, outward in zip(outline.points, outline.outward):
+        heights = np.arange(bottom + 0.003, edge[2], 0.006)
         column = np.empty((len(heights), 3))
-        column[:, :2], column[:, 2] = low + (np.array([i, j]) + 0.5) * CELL, heights
+        column[:, :2], column[:, 2] = edge[:2], heights
         walls.append(column)
-        normals.append(np.tile([*(-slope[i, j] / steepness[i, j]), 0.0], (len(heights), 1)))
+        normals.append(np.tile(outward, (len(heights), 1)))
     if not walls:
         return np.empty((0, 3)), np.empty((0, 3))
     return np.concatenate(walls), np.concatenate(normals)

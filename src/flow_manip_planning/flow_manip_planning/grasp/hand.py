@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from flow_manip_core.plan import Grasp
 from flow_manip_core.robot import GripperConfig
 from flow_manip_planning.kinematics import Array
 
@@ -19,6 +20,11 @@ OPENING_RESERVE = 0.026
 def opening_for(width: float, gripper: GripperConfig) -> float:
     """Return how far to open before an object that needs `width` [m] is grasped."""
     return min(gripper.max_width, width + OPENING_RESERVE)
+
+
+def opening_of(grasp: Grasp, gripper: GripperConfig) -> float:
+    """Return how far to open before a grasp: what it asks for itself, or by its width."""
+    return min(gripper.max_width, grasp.opening) or opening_for(grasp.width, gripper)
 
 
 @dataclass(frozen=True)
