@@ -34,6 +34,7 @@ from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.plan import Plan
 from flow_manip_task.checking import GoalCheck, GoalChecker
 from flow_manip_task.finding import find_tracked
+from flow_manip_task.image_check import second_opinion
 from flow_manip_task.listener import Listener, Listeners
 from flow_manip_task.policy import ManipulationConfig, RETRIED, RETRIED_ONCE
 from flow_manip_task.record import RunRecord
@@ -419,7 +420,14 @@ class _Run:
             )
             self._made('check', self.check)
             checker.judge(instruction, self.check)
-        return self.check.sentence
+            second = second_opinion(
+                self.config.image_check,
+                instruction.text,
+                (before, masks[0], flow, self.request.goal_image),
+                after,
+                self.cancelled,
+            )
+        return self.check.sentence + second
 
     def _prepare_another(self, error: FlowManipError) -> None:
         """Make ready for another attempt, or raise `error` where none is due."""

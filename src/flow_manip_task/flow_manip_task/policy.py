@@ -21,6 +21,7 @@ from flow_manip_core.errors import (
     UnreachableError,
 )
 from flow_manip_task.checking import CheckConfig
+from flow_manip_task.image_check import ImageCheckConfig
 
 # The world may differ next time: the same instruction is worth another look.
 RETRIED = (
@@ -56,6 +57,7 @@ class ManipulationConfig:
         pipeline: name of the pipeline whose backends the stages are; goals for another are
             refused.
         check: how the end is judged.
+        image_check: who else is asked about it; nobody by default.
     """
 
     max_attempts: int = 2
@@ -63,6 +65,7 @@ class ManipulationConfig:
     recover_after_failure: bool = True
     pipeline: str = ''
     check: CheckConfig = field(default_factory=CheckConfig)
+    image_check: ImageCheckConfig = field(default_factory=ImageCheckConfig)
 
     def __post_init__(self) -> None:
         """Refuse counts below one."""

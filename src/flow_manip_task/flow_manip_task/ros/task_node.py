@@ -26,6 +26,7 @@ from flow_manip_ros.goals import SingleGoalServer
 from flow_manip_ros.markers import cloud_from_observation, flow_markers, plan_markers
 from flow_manip_ros.nodes import PlainNode, run_node
 from flow_manip_task.checking import CheckConfig
+from flow_manip_task.image_check import ImageCheckConfig
 from flow_manip_task.listener import error_code, Listener, Listeners
 from flow_manip_task.manipulation import Manipulation
 from flow_manip_task.policy import ManipulationConfig
@@ -53,6 +54,7 @@ class TaskNode(PlainNode):
             ),
             pipeline=pipeline,
             check=self.parameters.dataclass(CheckConfig, 'check.'),
+            image_check=self.parameters.dataclass(ImageCheckConfig, 'image_check.'),
         )
         folder = value('record_folder', '', "Where records go; empty: FLOW_MANIP_RUNS or './runs'")
         self._records = Path(folder or os.environ.get('FLOW_MANIP_RUNS') or 'runs')
