@@ -6,14 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import cKDTree
-from scipy.spatial.transform import Rotation
 
-from flow_manip_core.errors import DegenerateFlowError
-from flow_manip_core.flow import ObjectFlow
-from flow_manip_core.rigid import fit_flow_transforms
 from flow_manip_core.transforms import interpolate_transforms, transform_points
+from flow_manip_planning.flow_to_poses import Joint, ObjectMotion
+from flow_manip_planning.flow_to_poses.smoothing import about, from_about
 from flow_manip_planning.kinematics import Array, pose_errors
 from flow_manip_planning.surroundings import Surroundings
 
@@ -27,58 +24,25 @@ class ObjectPath:
     Attributes:
         times: (K,) seconds.
         poses: (K, 4, 4) T_world_start, the first identity.
+        joint: what the motion looks like; None where it is free.
     """
 
     times: Array
     poses: Array
+    joint: Joint | None = None
 
+    @classmethod
+    def of(cls, motion: ObjectMotion) -> ObjectPath:
+        """Take the path of a fitted motion."""
+        return cls(motion.times, motion.poses, motion.joint)
 
-def fit_object_path(flow: ObjectFlow, smoothing: float, max_residual: float = 0.05) -> ObjectPath:
-    """Fit rigid motion to a flow and smooth it over time; both ends stay as fitted.
-
-    Args:
-        flow: of one object, two steps or more.
-        smoothing: standard deviation in steps; 0 leaves the fit as it is.
-        max_residual: largest root mean square distance between the points and a rigid motion [m].
-
-    Raises:
-        DegenerateFlowError: too short, on one line, or not rigid; the message has the numbers.
-    """
-    if flow.num_steps < 2:
-        raise DegenerateFlowError(f'the flow has {flow.num_steps} step, motion needs two')
-    poses, residuals = fit_flow_transforms(flow)
-    worst = int(residuals.argmax())
-    if residuals[worst] > max_residual:
-        raise DegenerateFlowError(
-            f'at step {worst} of {flow.num_steps} the points are {residuals[worst]:.3f} m from '
-            f'any rigid motion, limit {max_residual:.3f} m'
+    def at(self, times: Array, center: Array) -> Array:
+        """Return (M, 4, 4) poses at (M,) times: on the joint, or (3,) `center` going straight."""
+        if self.joint is not None:
+            return self.joint.poses(np.interp(times, self.times, self.joint.values(self.poses)))
+        return from_about(
+            interpolate_transforms(self.times, about(self.poses, center), times), center
         )
-    return ObjectPath(flow.times - flow.times[0], smooth_poses(poses, smoothing))
-
-
-def smooth_poses(poses: Array, sigma: float) -> Array:
-    """Smooth (T, 4, 4) poses by a Gaussian over the steps, without moving the ends.
-
-    Ends are continued by point reflection, so a straight motion stays what it is. Rotations are
-    averaged as unit quaternions, which is exact enough for neighbours a few degrees apart (Gramkow
-    2001).
-    """
-    if sigma <= 0 or len(poses) < 3:
-        return poses
-    quaternions = Rotation.from_matrix(poses[:, :3, :3]).as_quat()
-    signs = np.where((quaternions[1:] * quaternions[:-1]).sum(axis=1) < 0, -1.0, 1.0)
-    quaternions[1:] *= np.cumprod(signs)[:, None]
-    values = np.concatenate([poses[:, :3, 3], quaternions], axis=1)
-    pad = min(len(values) - 1, int(np.ceil(4 * sigma)))
-    before = 2 * values[0] - values[pad:0:-1]
-    after = 2 * values[-1] - values[-2 : -pad - 2 : -1]
-    smooth = gaussian_filter1d(np.concatenate([before, values, after]), sigma, axis=0)
-    smooth = smooth[pad : pad + len(values)]
-    result = np.tile(np.eye(4), (len(values), 1, 1))
-    result[:, :3, 3] = smooth[:, :3]
-    result[:, :3, :3] = Rotation.from_quat(smooth[:, 3:]).as_matrix()
-    result[[0, -1]] = poses[[0, -1]]
-    return result
 
 
 def resample_path(
@@ -105,7 +69,7 @@ def resample_path(
         ]
         + [path.times[-1:]]
     )
-    return ObjectPath(times, interpolate_transforms(path.times, path.poses, times))
+    return ObjectPath(times, path.at(times, at), path.joint)
 
 
 def rests_at_end(

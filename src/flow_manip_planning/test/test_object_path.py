@@ -7,12 +7,9 @@ import pytest
 from flow_manip_core.errors import DegenerateFlowError
 from flow_manip_core.flow import flow_from_transforms
 from flow_manip_core.transforms import make_transform, rotation_about, transform_distance
-from flow_manip_planning.object_path import (
-    fit_object_path,
-    resample_path,
-    rests_at_end,
-    smooth_poses,
-)
+from flow_manip_planning.flow_to_poses import fit_motion, FitConfig
+from flow_manip_planning.flow_to_poses.smoothing import smooth_poses
+from flow_manip_planning.object_path import ObjectPath, resample_path, rests_at_end
 from flow_manip_planning.surroundings import fill_columns, Surroundings
 
 
@@ -29,17 +26,22 @@ def flow_of(poses, seed=0, points=None):
     return flow_from_transforms(points, poses, np.arange(len(poses)) * 0.1)
 
 
+def path_of(flow, smoothing=0.0):
+    return ObjectPath.of(fit_motion(flow, FitConfig(smoothing=smoothing, max_speed=10.0)))
+
+
 def test_the_motion_of_a_clean_flow_is_recovered():
-    path = fit_object_path(flow_of(poses_of()), smoothing=0.0)
+    path = path_of(flow_of(poses_of()))
     np.testing.assert_allclose(path.poses, poses_of(), atol=1e-5)
     assert path.times[0] == 0.0
+    assert path.joint is None
 
 
 def test_smoothing_takes_noise_away_and_leaves_the_ends():
     flow = flow_of(poses_of(60))
     noise = 0.004 * np.random.default_rng(1).normal(size=flow.points.shape)
     noisy = replace(flow, points=flow.points + noise.astype(np.float32))
-    rough, smooth = fit_object_path(noisy, 0.0).poses, fit_object_path(noisy, 2.0).poses
+    rough, smooth = path_of(noisy, 0.0).poses, path_of(noisy, 2.0).poses
     bend = [np.abs(np.diff(p[2:-2, :3, 3], n=2, axis=0)).mean() for p in (rough, smooth)]
     assert bend[1] < 0.4 * bend[0]
     np.testing.assert_array_equal(smooth[[0, -1]], rough[[0, -1]])
@@ -54,7 +56,7 @@ def test_smoothing_does_not_bend_steady_motion():
 
 
 def test_resampling_bounds_every_step_and_keeps_the_flows_own_poses():
-    path = fit_object_path(flow_of(poses_of(5, 2.0)), 0.0)
+    path = path_of(flow_of(poses_of(5, 2.0)))
     dense = resample_path(path, np.array([0.1, 0, 0]), 0.01, 0.05)
     for a, b in zip(dense.poses[:-1], dense.poses[1:]):
         metres, radians = transform_distance(a, b)
@@ -64,17 +66,41 @@ def test_resampling_bounds_every_step_and_keeps_the_flows_own_poses():
     np.testing.assert_allclose(dense.poses[kept], path.poses, atol=1e-9)
 
 
+def test_between_steps_a_part_stays_on_its_hinge():
+    hinge = np.array([0.4, 0.3, 0.0])
+    turns = [rotation_about([0, 0, 1], angle) for angle in np.linspace(0, 1.5, 8)]
+    poses = np.array([make_transform(hinge - R @ hinge, R) for R in turns])
+    path = path_of(flow_of(poses))
+    assert path.joint.kind == 'revolute'
+    dense = resample_path(path, np.zeros(3), 0.01, 0.05)
+    assert len(dense.times) > 40
+    away = np.array([T[:3, :3] @ hinge + T[:3, 3] - hinge for T in dense.poses])
+    assert np.abs(away).max() < 1e-4
+
+
+def test_between_steps_the_middle_of_a_turning_object_goes_straight():
+    center = np.array([0.5, 0.1, 0.0])
+    poses = []
+    for s in np.linspace(0, 1, 4):
+        R = rotation_about([0, 0, 1], 1.2 * s)
+        poses.append(make_transform(center - R @ center + [0, 0.2 * s, 0.1 * s**2], R))
+    dense = resample_path(ObjectPath(np.arange(4.0), np.array(poses)), center, 0.01, 0.05)
+    assert np.abs(dense.poses[:, :3, :3] @ center + dense.poses[:, :3, 3] - center)[
+        :, 0
+    ].max() == pytest.approx(0.0, abs=1e-12)
+
+
 def test_one_step_one_line_and_soft_things_do_not_determine_rigid_motion():
     with pytest.raises(DegenerateFlowError, match='1 step'):
-        fit_object_path(flow_of(poses_of(1)), 0.0)
+        path_of(flow_of(poses_of(1)))
     line = np.arange(10.0)[:, None] * [0.01, 0.02, 0.0]
     with pytest.raises(DegenerateFlowError, match='on one line'):
-        fit_object_path(flow_of(poses_of(), points=line), 0.0)
+        path_of(flow_of(poses_of(), points=line))
     flow = flow_of(poses_of())
     torn = flow.points.copy()
     torn[-1] = np.random.default_rng(0).normal(size=torn[-1].shape)
-    with pytest.raises(DegenerateFlowError, match='step 19 of 20 the points are'):
-        fit_object_path(replace(flow, points=torn), 0.0)
+    with pytest.raises(DegenerateFlowError, match='step 19 of 20 only'):
+        path_of(replace(flow, points=torn))
 
 
 def cube(z=0.0):
@@ -84,7 +110,7 @@ def cube(z=0.0):
 
 @pytest.mark.parametrize(('up', 'released'), [(0.0, True), (0.03, True), (0.06, False)])
 def test_the_object_is_released_only_near_the_table(up, released):
-    path = fit_object_path(flow_of(np.array([np.eye(4), make_transform([0.1, 0, up])])), 0.0)
+    path = path_of(flow_of(np.array([np.eye(4), make_transform([0.1, 0, up])])))
     scene = Surroundings(0.0, np.empty((0, 3)), cube(), 0.008)
     assert rests_at_end(path, cube(), scene, 0.04) is released
 
@@ -94,5 +120,5 @@ def test_the_surface_of_what_is_below_counts_as_support():
     top = np.stack(np.meshgrid(0.6 + side, side, [0.1]), axis=-1).reshape(-1, 3)
     scene = Surroundings(0.0, fill_columns(top, 0.0, 0.008), cube(), 0.008)
     end = make_transform([0.1, 0, 0.11])
-    path = fit_object_path(flow_of(np.array([np.eye(4), end])), 0.0)
+    path = path_of(flow_of(np.array([np.eye(4), end])))
     assert rests_at_end(path, cube(), scene, 0.04)

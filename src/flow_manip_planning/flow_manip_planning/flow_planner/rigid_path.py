@@ -33,15 +33,16 @@ from flow_manip_planning.cancelling import Cancelled, never_cancelled, stop_if
 from flow_manip_planning.collision_world import CollisionWorld, HeldObject
 from flow_manip_planning.flow_planner import ignore_stage
 from flow_manip_planning.flow_planner.settings import RigidPathConfig
+from flow_manip_planning.flow_to_poses import fit_motion
 from flow_manip_planning.grasp import GraspProposer
 from flow_manip_planning.grasp.completion import complete_object, ObjectShape
 from flow_manip_planning.grasp.hand import opening_of
+from flow_manip_planning.guided import is_guided, seen_shape, without_swept
 from flow_manip_planning.inverse_kinematics import random_starts
 from flow_manip_planning.kinematics import Array
 from flow_manip_planning.motion_planner import create_motion_planner, MotionPlanner
 from flow_manip_planning.motion_planner.rounding import round_corners
 from flow_manip_planning.object_path import (
-    fit_object_path,
     ObjectPath,
     resample_path,
     rests_at_end,
@@ -64,6 +65,7 @@ class _Task:
     flow: ObjectFlow
     path: ObjectPath
     dense: ObjectPath
+    guided: bool
     releases: bool
     start: Array
     seed: int
@@ -132,7 +134,7 @@ class RigidPathPlanner:
 
     def _object_path(self, flow: ObjectFlow) -> ObjectPath:
         """Fit the motion that grasps are tested on; backends may know a better fit."""
-        return fit_object_path(flow, self._config.smoothing)
+        return ObjectPath.of(fit_motion(flow, self._config.fit))
 
     def _task(
         self,
@@ -149,21 +151,34 @@ class RigidPathPlanner:
         stop_if(cancelled)
         shape = complete_object(observation, mask, surroundings)
         stop_if(cancelled)
+        seen = shape.points[shape.seen]
+        guided = path.joint is not None and is_guided(path.joint, seen, surroundings)
+        if guided:
+            shape = seen_shape(shape)
         dense = resample_path(path, shape.center, config.step_translation, config.step_rotation)
+        if guided:
+            surroundings = without_swept(surroundings, shape.points, dense.poses)
+        releases = guided or rests_at_end(path, shape.points, surroundings, config.release_height)
         return _Task(
             surroundings=surroundings,
             shape=shape,
             flow=flow,
             path=path,
             dense=dense,
-            releases=rests_at_end(path, shape.points, surroundings, config.release_height),
+            guided=guided,
+            releases=releases,
             start=self._robot.arm_positions(observation.joint_positions),
             seed=seed,
             cancelled=cancelled,
         )
 
     def _check_object_path(self, task: _Task) -> None:
-        """Raise InCollisionError if the object cannot go along its flow, however it is held."""
+        """Raise InCollisionError if the object cannot go along its flow, however it is held.
+
+        A part of a fixture touches what guides it, all the way.
+        """
+        if task.guided:
+            return
         held = HeldObject(self._robot, task.surroundings, task.shape.points)
         hits = held.colliding_steps(task.dense.poses)
         if hits.any():

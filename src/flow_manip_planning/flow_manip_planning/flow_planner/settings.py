@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flow_manip_planning.documented import documented as _doc
+from flow_manip_planning.flow_to_poses import FitConfig
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class RigidPathConfig:
     retreat_distance: float = _doc(0.1, 'Straight way back after the release [m]')
     step_translation: float = _doc(0.012, 'Largest step of the hand along the flow [m]')
     step_rotation: float = _doc(0.06, 'Largest turn of the hand per step [rad]')
-    smoothing: float = _doc(1.0, 'Standard deviation of the pose smoothing [flow steps]')
+    fit: FitConfig = field(default_factory=FitConfig)
     velocity_scale: float = _doc(0.8, "Share of the robot's velocity limits")
     acceleration_scale: float = _doc(0.6, "Share of the robot's acceleration limits")
     contact_speed_scale: float = _doc(0.4, 'Further factor while approaching and retreating')
