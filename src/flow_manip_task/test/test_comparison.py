@@ -12,12 +12,14 @@ from flow_manip_core.errors import (
     RecordError,
     UnknownPipelineError,
 )
+from flow_manip_mujoco.disturbances import DISTURBANCES as SIMULATED
 from flow_manip_task.evaluation import comparison
 from flow_manip_task.evaluation.comparison import compare, trials_path
 from flow_manip_task.evaluation.conditions import (
     check_names,
     Condition,
     conditions,
+    DISTURBANCES,
     jobs_of,
     parse_seeds,
 )
@@ -46,10 +48,16 @@ def test_conditions_are_every_combination_once_in_order():
     assert len(conditions(['a', 'a'], ['p'], ['r'], ['noisy:0.01', 'noisy:0.010'])) == 1
 
 
-@pytest.mark.parametrize('wrong', [{'loop': 'ajar'}, {'baseline': 'luck'}, {'flow': 'noise'}])
+@pytest.mark.parametrize(
+    'wrong', [{'loop': 'ajar'}, {'baseline': 'luck'}, {'disturbance': 'rain'}, {'flow': 'noise'}]
+)
 def test_a_condition_of_an_unknown_kind_is_refused(wrong):
     with pytest.raises(InvalidInputError):
         Condition('put', **wrong)
+
+
+def test_every_disturbance_that_is_known_exists():
+    assert set(DISTURBANCES) - {''} == set(SIMULATED)
 
 
 def test_jobs_go_seed_by_seed_so_that_all_rows_are_equally_far():

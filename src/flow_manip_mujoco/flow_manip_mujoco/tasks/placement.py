@@ -79,7 +79,7 @@ def is_in(cell: SimulatedCell, name: str, container: str) -> bool:
     centre = _centre_in(cell, name, container)
     upright = cell.object_pose(container)[2, 2] > 0.9
     # Its lowest point, not its middle, must be below the rim: tall things look out of a bowl.
-    lowest = _lowest_point(cell, name) - cell.object_pose(container)[2, 3]
+    lowest = lowest_point(cell, name) - cell.object_pose(container)[2, 3]
     return upright and _within_outline(spec, centre) and lowest < 0.75 * spec.size[2]
 
 
@@ -107,7 +107,7 @@ def is_lifted(cell: SimulatedCell, name: str, height: float = 0.05) -> bool:
     """Say whether the robot holds an object, all of it at least `height` [m] above the table."""
     contacts = touching(cell, name)
     held = any(other.startswith('panda_') for other in contacts)
-    return held and _lowest_point(cell, name) - cell.context.rig.support_height >= height
+    return held and lowest_point(cell, name) - cell.context.rig.support_height >= height
 
 
 def is_upright(cell: SimulatedCell, name: str, tolerance: float = 0.2) -> bool:
@@ -145,7 +145,7 @@ def _within_outline(spec: ObjectSpec, point: np.ndarray) -> bool:
     return bool(np.hypot(*point[:2]) <= spec.inner_radius)
 
 
-def _lowest_point(cell: SimulatedCell, name: str) -> float:
+def lowest_point(cell: SimulatedCell, name: str) -> float:
     """Return the height of the lowest corner of the object's geoms [m], in the world."""
     model, state = cell.model, cell.forward()
     body = model.body(name).id

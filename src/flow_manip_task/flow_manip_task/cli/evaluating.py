@@ -52,6 +52,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         action='store_true',
         help="rows beside the pipeline's: grasps are tested at the start only",
     )
+    parser.add_argument(
+        '--disturb',
+        choices=('none', 'slip', 'push', 'moved_target'),
+        help='what goes wrong once in every trial; default: none; several may be given',
+        **several,
+    )
     parser.set_defaults(run=evaluate)
 
 
@@ -106,6 +112,7 @@ def conditions_of(options: Namespace) -> list[Condition]:
         values.get('flow', ['oracle']),
         values.get('loop', ['closed']),
         baselines,
+        ['' if kind == 'none' else kind for kind in values.get('disturb', ['none'])],
     )
 
 
@@ -137,7 +144,8 @@ class Counting:
         done, spent = self._before + self._done, time.monotonic() - self._begun
         left = (self._total - done) * spent / self._done
         row = line.condition
-        what = ' '.join(word for word in (row.task, row.flow, row.loop, row.baseline) if word)
+        words = (row.task, row.flow, row.loop, row.baseline, row.disturbance)
+        what = ' '.join(word for word in words if word)
         if line.success:
             how = 'ok'
         else:

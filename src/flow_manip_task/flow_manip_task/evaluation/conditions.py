@@ -17,6 +17,7 @@ LOOPS = (CLOSED, OPEN)
 # '' is the pipeline itself.
 RIGID_REPLAY, NO_GOAL_IK = 'rigid_replay', 'no_goal_ik'
 BASELINES = ('', RIGID_REPLAY, NO_GOAL_IK)
+DISTURBANCES = ('', 'slip', 'push', 'moved_target')  # of flow_manip_mujoco.disturbances
 MAX_SEED = 2**32 - 1
 
 
@@ -32,6 +33,8 @@ class Condition:
         loop: 'closed': watched while it moves and tried again as the pipeline says; 'open':
             tried once, unwatched.
         baseline: '' for the pipeline itself, 'rigid_replay' or 'no_goal_ik'.
+        disturbance: what goes wrong on purpose once per trial: '', 'slip', 'push' or
+            'moved_target'.
     """
 
     task: str
@@ -40,10 +43,15 @@ class Condition:
     flow: str = 'oracle'
     loop: str = CLOSED
     baseline: str = ''
+    disturbance: str = ''
 
     def __post_init__(self) -> None:
         """Refuse words that name nothing, and write the flow in its one way."""
-        words = (('loop', self.loop, LOOPS), ('baseline', self.baseline, BASELINES))
+        words = (
+            ('loop', self.loop, LOOPS),
+            ('baseline', self.baseline, BASELINES),
+            ('disturbance', self.disturbance, DISTURBANCES),
+        )
         for kind, value, known in words:
             if value not in known:
                 raise InvalidInputError(f"no {kind} '{value}'; known: {list(known)}")
@@ -65,13 +73,14 @@ def conditions(
     flows: Sequence[str],
     loops: Sequence[str] = (CLOSED,),
     baselines: Sequence[str] = ('',),
+    disturbances: Sequence[str] = ('',),
 ) -> list[Condition]:
     """Return every combination once, in the order of the arguments.
 
     Raises:
-        InvalidInputError: a flow, loop or baseline is unknown.
+        InvalidInputError: a flow, loop, baseline or disturbance is unknown.
     """
-    every = product(tasks, pipelines, robots, flows, loops, baselines)
+    every = product(tasks, pipelines, robots, flows, loops, baselines, disturbances)
     return list(dict.fromkeys(Condition(*values) for values in every))
 
 

@@ -35,6 +35,7 @@ class TrialLine:
         seconds: wall time per stage, all steps together [s].
         total_seconds: wall time of all steps [s].
         simulated_seconds: by the simulator's clock [s].
+        disturbed: what went wrong on purpose, in words; empty where nothing did.
         error_metres: what moved last against the end of its flow, as the pipeline saw it; None if
             unseen.
     """
@@ -53,6 +54,7 @@ class TrialLine:
     seconds: dict[str, float] = field(default_factory=dict)
     total_seconds: float = 0.0
     simulated_seconds: float = 0.0
+    disturbed: str = ''
     error_metres: float | None = None
 
     @property

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from flow_manip_core.transforms import transform_points
 from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.objects import object_spec
 from flow_manip_mujoco.tasks import (
@@ -20,6 +21,7 @@ from flow_manip_mujoco.tasks import (
     Trial,
 )
 from flow_manip_mujoco.tasks.motions import carry_motion
+from flow_manip_mujoco.tasks.placement import lowest_point
 
 LET_GO = 0.005  # [m] over what it is put on
 INTO = 0.03  # [m] below a container's rim
@@ -44,13 +46,18 @@ def make_put_task_trial(seed: int) -> TaskTrial:
 
 
 def put_motion(trial: Trial, cell: SimulatedCell) -> ReferenceMotion:
-    """Carry the object over everything and let it down onto or into the target, never turned."""
+    """Carry the object over everything and let it down onto or into the target, never turned.
+
+    What has fallen over is put down lying: its middle over the target's, its lowest point on it.
+    """
     spec, target = object_spec(trial.target), cell.object_pose(trial.target)
     goal = cell.object_pose(trial.object)
+    middle = transform_points(goal, [0.0, 0.0, 0.5 * object_spec(trial.object).size[2]])
     height = spec.floor + LET_GO
     if trial.relation == 'in':
         height = max(height, spec.size[2] - INTO)
-    goal[:2, 3], goal[2, 3] = target[:2, 3], target[2, 3] + height
+    goal[:2, 3] += target[:2, 3] - middle[:2]
+    goal[2, 3] += target[2, 3] + height - lowest_point(cell, trial.object)
     return carry_motion(cell, trial.object, goal)
 
 

@@ -32,6 +32,7 @@ class Row:
         failures: count per class; 'other' beside the four where something else ended a trial.
         codes: count per reported code's name among the failures.
         disagreements: trials in which the pipeline's opinion differs from the simulator's state.
+        disturbed: trials in which something went wrong on purpose.
         attempts: mean number of them.
         seconds: median wall time per stage, of the trials that came to it [s].
         seeds: [first, last].
@@ -47,6 +48,7 @@ class Row:
     failures: dict[str, int]
     codes: dict[str, int]
     disagreements: int
+    disturbed: int
     attempts: float
     seconds: dict[str, float]
     seeds: list[int]
@@ -89,6 +91,7 @@ def row_of(lines: Sequence[TrialLine]) -> Row:
         failures={name: classes.pop(name, 0) for name in CLASSES} | dict(classes),
         codes=dict(Counter(line.name for line in failed)),
         disagreements=sum(line.success != (line.code == 0) for line in lines),
+        disturbed=sum(bool(line.disturbed) for line in lines),
         attempts=fmean(line.attempts for line in lines),
         seconds={s: median(ln.seconds[s] for ln in lines if s in ln.seconds) for s in names},
         seeds=[lines[0].seed, lines[-1].seed],
@@ -100,9 +103,10 @@ def table(rows: Sequence[Row]) -> str:
 
     'video', 'tracking', 'grasp' and 'execution' count failures.
     """
-    header = ['task', 'pipeline', 'robot', 'flow', 'loop', 'baseline']
+    header = ['task', 'pipeline', 'robot', 'flow', 'loop', 'baseline', 'disturbance']
     facts = [[getattr(row.condition, name) or 'none' for name in header] for row in rows]
-    usual = {'pipeline': 'default', 'robot': 'franka', 'loop': CLOSED, 'baseline': 'none'}
+    usual = {'pipeline': 'default', 'robot': 'franka', 'loop': CLOSED}
+    usual |= {'baseline': 'none', 'disturbance': 'none'}
     shown = [
         index
         for index, name in enumerate(header)

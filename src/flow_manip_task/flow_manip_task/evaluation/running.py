@@ -11,9 +11,15 @@ import traceback
 from typing import Any
 
 from flow_manip_core.backends import pipeline_parameters
-from flow_manip_core.errors import FlowManipError, InvalidInputError
+from flow_manip_core.errors import (
+    FlowManipError,
+    InstructionNotUnderstoodError,
+    InvalidInputError,
+)
+from flow_manip_core.instruction import parse_instruction
 from flow_manip_core.robot import Context, load_rig, load_robot
 from flow_manip_mujoco.cell import SimulatedCell
+from flow_manip_mujoco.disturbances import Disturbance, make_disturbance
 from flow_manip_mujoco.object_tracker import TrackerConfig
 from flow_manip_mujoco.tasks import TASKS, TaskSpec, TaskStep, TaskTrial
 from flow_manip_task.evaluation.conditions import (
@@ -28,7 +34,7 @@ from flow_manip_task.evaluation.flow_sources import GENERATED, ORACLE, SourceSpe
 from flow_manip_task.evaluation.log import TrialLine
 from flow_manip_task.evaluation.put_task import PUT_TASK
 from flow_manip_task.evaluation.trials import failure_class
-from flow_manip_task.evaluation.truth import TruthSource
+from flow_manip_task.evaluation.truth import body_named, TruthSource
 from flow_manip_task.local import LocalStages, task_config
 from flow_manip_task.manipulation import Manipulation
 from flow_manip_task.policy import ManipulationConfig
@@ -90,7 +96,7 @@ class TrialRunner:
 
     def _pipeline(self, condition: Condition) -> Pipeline:
         """Return the pipeline as a condition changes it, in the cell of its robot."""
-        variant = replace(condition, task='', flow=ORACLE)
+        variant = replace(condition, task='', flow=ORACLE, disturbance='')
         if variant not in self._pipelines:
             robot = variant.robot
             if robot not in self._cells:
@@ -140,6 +146,7 @@ def build_pipeline(condition: Condition, cell: SimulatedCell) -> Pipeline:
 def run_trial(pipeline: Pipeline, trial: TaskTrial, job: Job) -> TrialLine:
     """Set the table, go through the task's steps, and read the end from the simulator."""
     spec = SourceSpec.parse(job.condition.flow)
+    trial.reset(pipeline.cell)
     cell, stages = pipeline.cell, pipeline.stages.stages
     source = None
 
@@ -147,10 +154,10 @@ def run_trial(pipeline: Pipeline, trial: TaskTrial, job: Job) -> TrialLine:
         pipeline.stages.watched = bodies
 
     pipeline.stages.watched = None
+    disturbance = pipeline.stages.disturbance = _disturbance(cell, trial, job)
     if spec.kind != GENERATED:
         source = TruthSource(cell, spec, watch)
         stages = source.in_place_of(stages)
-    trial.reset(cell)
     manipulation = Manipulation(stages, pipeline.config)
     begun, results = time.monotonic(), []
     for index, step in enumerate(trial.steps):
@@ -170,8 +177,27 @@ def run_trial(pipeline: Pipeline, trial: TaskTrial, job: Job) -> TrialLine:
         steps_done=sum(result.succeeded for result in results),
         total_seconds=wall,
         simulated_seconds=simulated,
+        disturbed=disturbance.description if disturbance else '',
         **_reported(results, success),
     )
+
+
+def _disturbance(cell: SimulatedCell, trial: TaskTrial, job: Job) -> Disturbance | None:
+    """Make ready what is to go wrong in the trial's first step; the target is what it refers to.
+
+    Raises:
+        InvalidInputError: it cannot go wrong here: nothing is referred to, or it is bolted down.
+    """
+    if not job.condition.disturbance:
+        return None
+    step = trial.steps[0]
+    try:
+        references = parse_instruction(step.instruction).references
+    except InstructionNotUnderstoodError:
+        references = ()
+    named = (body_named(cell.body_names, phrase) for phrase in references)
+    target = next((body for body in named if body is not None), None)
+    return make_disturbance(job.condition.disturbance, cell, step.body, target, job.seed)
 
 
 def _request(step: TaskStep, spec: SourceSpec, seed: int) -> ManipulateRequest:

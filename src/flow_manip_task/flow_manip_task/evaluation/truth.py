@@ -179,7 +179,8 @@ def reference_flow(points: NDArray[np.float64], reference: ReferenceMotion) -> O
     """Carry (N, 3) points, seen where the reference starts, along it; all certain."""
     poses = np.asarray(reference.poses)
     times = np.asarray(reference.times, dtype=np.float64)
-    return flow_from_transforms(points, poses @ invert_transform(poses[0]), times - times[0])
+    moves = poses @ invert_transform(poses[0])
+    return flow_from_transforms(points, moves, times - times[0], contact=reference.contact)
 
 
 def _stop_if(cancelled: Cancelled, doing: str) -> None:
