@@ -30,7 +30,7 @@ from flow_manip_planning.documented import documented as _doc
 from flow_manip_planning.flow_planner import ignore_stage
 from flow_manip_planning.grasp import GraspProposer
 from flow_manip_planning.grasp.completion import complete_object
-from flow_manip_planning.grasp.hand import opening_for
+from flow_manip_planning.grasp.hand import opening_of
 from flow_manip_planning.grasp.start_tested import first_start, LINE_STEP, Start
 from flow_manip_planning.inverse_kinematics import follow_poses
 from flow_manip_planning.kinematics import Array
@@ -156,7 +156,7 @@ class RigidReplayPlanner:
     def _segments(self, scene: _Scene, start: Start) -> list[PlanSegment]:
         """Go there, close, replay, and let go where the object ends low over something."""
         config, gripper = self._config, self._context.robot.gripper
-        opening = opening_for(start.grasp.width, gripper)
+        opening = opening_of(start.grasp, gripper)
         follow, times = self._replay(scene, start)
         scene.world.set_object(scene.points)
         transfer = self._free(scene, scene.now, start.approach[0], opening)
