@@ -13,6 +13,9 @@ WORKDIR /flow_manip
 # Dependencies first, so that a change of code does not install them again.
 COPY src/flow_manip_msgs/package.xml src/flow_manip_msgs/package.xml
 RUN apt-get update && rosdep update && rosdep install --from-paths src --ignore-src -y && rm -rf /var/lib/apt/lists/*
+# More of ROS, for what is optional: MoveIt.
+ARG EXTRA_PACKAGES=""
+RUN apt-get update && apt-get install -y --no-install-recommends $EXTRA_PACKAGES && rm -rf /var/lib/apt/lists/*
 COPY . .
 RUN apt-get update && make setup && rm -rf /var/lib/apt/lists/* /root/.cache
 

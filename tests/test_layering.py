@@ -35,6 +35,7 @@ ROS_NAMES = (
     'message_filters',
     'cv_bridge',
     'ament_index_python',
+    'moveit',
 )
 
 

@@ -10,7 +10,13 @@ from roboplan.core import Box, hasCollisionsAlongPath, OcTree, Scene
 from scipy.spatial import cKDTree
 
 from flow_manip_core.transforms import invert_transform, make_transform, transform_points
-from flow_manip_planning.contacts import Contact, ContactModel, Thing, voxel_tree
+from flow_manip_planning.contacts import (
+    Contact,
+    ContactModel,
+    Thing,
+    voxel_cells,
+    voxel_tree,
+)
 from flow_manip_planning.kinematics import Array, ChainPoses
 from flow_manip_planning.robot_model import RobotModel
 from flow_manip_planning.surroundings import Surroundings
@@ -111,7 +117,7 @@ class CollisionWorld:
         if len(points) == 0:
             return
         size = self._voxel
-        cells = np.unique(np.floor(points / size).astype(np.int64), axis=0)
+        cells = voxel_cells(points, size)
         rows = np.empty((len(cells), 6))
         # Rows are centre, edge, cost and the occupancy above which a cell counts.
         rows[:, :3], rows[:, 3:] = (cells + 0.5) * size, (size, 1.0, 0.5)

@@ -60,6 +60,11 @@ class Thing:
     frame: str = ''
 
 
+def voxel_cells(points: Array, size: float) -> NDArray[np.int64]:
+    """Return the (M, 3) cells of a grid of `size` metres that hold (N, 3) points."""
+    return np.unique(np.floor(points / size).astype(np.int64), axis=0)
+
+
 def voxel_tree(cells: NDArray[np.int64], size: float) -> coal.OcTree:
     """Return (M, 3) cells of a grid of `size` metres as an octree."""
     return coal.makeOctree((cells + 0.5) * size, size)

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from flow_manip_core.backends import create_backend
-from flow_manip_core.errors import ConfigurationError
+from flow_manip_core.errors import (
+    ConfigurationError,
+    InCollisionError,
+    LimitsError,
+    NoPathError,
+    StageTimeoutError,
+    UnreachableError,
+)
 from flow_manip_core.registry import Registry
 from flow_manip_core.robot import Context
 from flow_manip_planning.cancelling import Cancelled, never_cancelled
@@ -15,6 +22,8 @@ from flow_manip_planning.collision_world import CollisionWorld
 from flow_manip_planning.kinematics import Array
 
 DEFAULT_MOTION_PLANNER = 'roboplan'
+# What one way may fail with while another, to another grasp, may still work.
+NO_WAY = (NoPathError, LimitsError, InCollisionError, UnreachableError, StageTimeoutError)
 
 
 class MotionPlanner(Protocol):

@@ -15,13 +15,13 @@ from roboplan.core import (
 )
 from roboplan.rrt import RRT, RRTOptions
 
-from flow_manip_core.errors import ConfigurationError, InvalidInputError, NoPathError
+from flow_manip_core.errors import ConfigurationError, NoPathError
 from flow_manip_core.robot import Context
 from flow_manip_planning.cancelling import Cancelled, never_cancelled, stop_if
 from flow_manip_planning.collision_world import CollisionWorld, STEP
 from flow_manip_planning.documented import documented as _doc
 from flow_manip_planning.kinematics import Array
-from flow_manip_planning.motion_planner.escape import describe, leave_contact
+from flow_manip_planning.motion_planner.ends import way_to_free_start
 
 FIRST_TREE = 100  # samples; each further tree may grow twice as large
 
@@ -71,15 +71,9 @@ class RoboplanPlanner:
         cancelled: Cancelled = never_cancelled,
     ) -> Array:
         """Return the corners of a way; see `MotionPlanner`."""
-        check_ends(start, goal, world)
-        stop_if(cancelled)
-        if world.collides(goal, width):
-            raise NoPathError(
-                f'the goal of the free motion is in collision: {describe(world, goal, width)}'
-            )
-        way_out = start[None]
-        if world.collides(start, width):
-            way_out = leave_contact(world, start, width, seed=seed, cancelled=cancelled)
+        way_out = way_to_free_start(
+            start, goal, world, width=width, seed=seed, cancelled=cancelled
+        )
         free = way_out[-1]
         if world.edge_collides(free, goal, width):
             corners = self._connect(free, goal, world, width, seed, cancelled)
@@ -147,25 +141,3 @@ class RoboplanPlanner:
     def _joints(self, q: Array) -> JointConfiguration:
         """Return (J,) as roboplan takes it."""
         return JointConfiguration(self._names, q)
-
-
-def check_ends(start: Array, goal: Array, world: CollisionWorld) -> None:
-    """Raise where an end is no configuration of the arm, or outside its limits.
-
-    Raises:
-        InvalidInputError: a wrong shape or a value that is not finite.
-        NoPathError: an end is beyond a joint limit; names the joint and by how much.
-    """
-    chain, names = world.robot.chain, world.robot.config.joint_names
-    for name, q in (('start', start), ('goal', goal)):
-        if q.shape != (chain.num_joints,) or not np.isfinite(q).all():
-            raise InvalidInputError(
-                f'the {name} of the free motion is {q}, expected {chain.num_joints} finite values'
-            )
-        beyond = np.maximum(chain.lower - q, q - chain.upper)
-        worst = int(beyond.argmax())
-        if beyond[worst] > 1e-6:
-            raise NoPathError(
-                f'the {name} of the free motion has {names[worst]} {beyond[worst]:.4f} rad beyond '
-                'its limit'
-            )
