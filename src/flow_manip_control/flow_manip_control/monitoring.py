@@ -123,7 +123,7 @@ class ObjectMonitor:
 
     @property
     def tracking(self) -> bool:
-        """Whether the object was seen when it was to be: else there is nothing to compare."""
+        """Whether the object has been seen since it was grasped, or, before that, at all."""
         return self._origin is not None
 
     def begin(self, plan: Plan, progress: Mapping[int, SegmentProgress]) -> None:
@@ -137,7 +137,7 @@ class ObjectMonitor:
         self._begun = self._looked = self._clock()
         self._anchor = plan.grasp.T_world_tcp[:3, 3].copy()
         self._end = transform_points(plan.object_poses[-1], self._anchor)
-        self._held = False
+        self._held, self._watching = False, True
         self._off_since: dict[str, float] = {}
         self._history: deque[tuple[float, float]] = deque(maxlen=256)
         self._segment, self._reached, self._segment_begun = -1, 0.0, self._begun
@@ -151,18 +151,14 @@ class ObjectMonitor:
 
     def grasped(self) -> None:
         """From now on the object is in the hand and moves with it."""
-        pose = self._now_at(self._tracker, self._clock())
-        if pose is None:
-            self._origin = None
-            return
-        self._origin, self._held = pose, True
+        self._held = True
+        self._origin = self._now_at(self._tracker, self._clock())
         self._off_since.clear()
         self._history.clear()
 
     def released(self) -> None:
         """From now on the object is left to itself."""
-        self._origin, self._held = None, False
-        self._reference_origins = {}
+        self._held = self._watching = False
 
     def look(self, segment: int, joints: Array) -> SlipError | None:
         """Return what is wrong, None if nothing is; call as often as possible.
@@ -177,6 +173,8 @@ class ObjectMonitor:
         elif now - self._looked < self.config.period:
             return None
         self._looked = now
+        if not self._watching:
+            return None
         self._history.append((now, self._flow_seconds(segment, joints, now)))
         return self._look_at_object(now) or self._look_at_references(now)
 
@@ -193,11 +191,13 @@ class ObjectMonitor:
         return float(progress.flow_times[index])
 
     def _look_at_object(self, now: float) -> SlipError | None:
-        if self._origin is None:
-            return None
         tracked = self._fresh(self._tracker, now)
         if tracked is None:
             return None
+        if self._origin is None:
+            # Seen late: it counts as on its flow now, and is watched from here.
+            expected = self._expected(self._flow_seconds_at(tracked.stamp))
+            self._origin = invert_transform(expected) @ tracked.pose
         deviation = self._deviation(tracked)
         self.looks += 1
         if self._held:
@@ -227,7 +227,10 @@ class ObjectMonitor:
         """Find a target that is no longer where the flow ends."""
         for name, origin in self._reference_origins.items():
             tracked = self._fresh(self._references[name], now)
-            if tracked is None or origin is None:
+            if tracked is None:
+                continue
+            if origin is None:
+                self._reference_origins[name] = tracked.pose
                 continue
             motion = tracked.pose @ invert_transform(origin)
             moved = float(np.linalg.norm(transform_points(motion, self._end) - self._end))
@@ -244,15 +247,18 @@ class ObjectMonitor:
         """Compare with where the object should have been when the pose was true."""
         assert self._origin is not None
         seconds = self._flow_seconds_at(tracked.stamp)
-        expected = np.eye(4)
-        if self._held and len(self._plan.times) > 1:
-            expected = interpolate_transforms(
-                self._plan.times, self._plan.object_poses, [seconds]
-            )[0]
+        expected = self._expected(seconds)
         actual = tracked.pose @ invert_transform(self._origin)
         away = transform_points(actual, self._anchor) - transform_points(expected, self._anchor)
         _, angle = transform_distance(actual, expected)
         return Deviation(float(np.linalg.norm(away)), math.degrees(angle), seconds)
+
+    def _expected(self, seconds: float) -> Array:
+        """Return (4, 4) how the object should have moved since it was grasped."""
+        plan = self._plan
+        if not self._held or len(plan.times) < 2:
+            return np.eye(4)
+        return interpolate_transforms(plan.times, plan.object_poses, [seconds])[0]
 
     def _flow_seconds_at(self, stamp: float) -> float:
         """Return the second of the flow at a time: a tracker answers late."""

@@ -114,6 +114,20 @@ def test_fingers_that_close_on_the_way_have_lost_the_object(context):
         run(context, make_plan(context), FakeGripper(0.04, holds_for=5))
 
 
+def test_fingers_that_did_not_close_hold_nothing(context):
+    with pytest.raises(GraspMissedError, match=r'from 80\.0 to 79\.5 mm: something keeps it open'):
+        run(context, make_plan(context), FakeGripper(0.0795))
+
+
+def test_fingers_that_get_where_they_were_told_without_resistance_hold_nothing(context):
+    plan = make_plan(context)
+    grasp = replace(plan.segments[2], gripper_width=0.02)
+    segments = (*plan.segments[:2], grasp, *plan.segments[3:])
+    with pytest.raises(GraspMissedError, match=r'to 20\.0 mm, .* without resistance'):
+        run(context, make_plan(context, segments=segments), FakeGripper(0.015))
+    run(context, make_plan(context, segments=segments), FakeGripper(0.03))
+
+
 def test_a_cancel_stops_between_and_within_segments(context):
     for after in range(0, 40, 3):
         polls = iter([False] * after + [True] * 1000)

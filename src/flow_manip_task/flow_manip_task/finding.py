@@ -99,7 +99,10 @@ def find_tracked(
             there is nothing of its colour at the tracked place either.
     """
     before, mask = known
-    expected = transform_points(motion, mask.points(before))
+    points = mask.points(before)
+    expected = transform_points(motion, points)
+    # Its hidden sides reach as far beyond its seen ones, hardly farther: alike things are near.
+    radius = min(radius, 0.5 * float(np.linalg.norm(np.ptp(points, axis=0))))
     found, error = None, None
     try:
         found = by_words()
