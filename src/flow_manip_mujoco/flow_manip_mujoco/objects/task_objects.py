@@ -84,7 +84,7 @@ CAN_HANDLE = Handle(0.0340, 0.040, 0.040, 0.0055, 0.028, 0.0320)
 TEAPOT_SPOUT: Vector3 = (0.080, 0.0, 0.076)  # tip of the spout in the teapot's frame [m]
 CAN_SPOUT: Vector3 = (0.102, 0.0, 0.088)
 CAN_HEIGHT, POT_RADIUS = 0.078, 0.035  # [m]
-PEN_LENGTH, PEN_RADIUS = 0.145, 0.0065  # [m] from end to end; from the axis to a face
+PEN_LENGTH, PEN_RADIUS = 0.145, 0.0090  # [m] from end to end; from the axis to a face
 SQUARE_SIDE, SQUARE_HEIGHT = 0.040, 0.070  # [m]
 
 
@@ -200,11 +200,11 @@ def watering_can(colour: str, rgb: Vector3) -> ObjectSpec:
 
 
 def pen(colour: str, rgb: Vector3) -> ObjectSpec:
-    """Build a thick six-sided pen that lies along x, its cap at +x."""
-    body = prism(6, PEN_RADIUS, PEN_LENGTH)
+    """Build a thick eight-sided pen that lies along x, its cap at +x."""
+    body = prism(8, PEN_RADIUS, PEN_LENGTH)
     cap = tuple(
         _recoloured(part, (0.15, 0.15, 0.16))
-        for part in prism(6, PEN_RADIUS + 0.0002, 0.035, PEN_LENGTH / 2 - 0.0173)
+        for part in prism(8, PEN_RADIUS + 0.0002, 0.035, PEN_LENGTH / 2 - 0.0173)
     )
     return ObjectSpec(
         name=f'{colour}_pen',
@@ -212,8 +212,8 @@ def pen(colour: str, rgb: Vector3) -> ObjectSpec:
         noun='pen',
         category='pen',
         rgb=rgb,
-        size=(PEN_LENGTH, 2 * PEN_RADIUS / np.cos(np.pi / 6), 2 * PEN_RADIUS),
-        mass=0.025,
+        size=(PEN_LENGTH, 2 * PEN_RADIUS, 2 * PEN_RADIUS),
+        mass=0.035,
         parts=body + cap,
         words=('marker', 'long', 'thin'),
     )

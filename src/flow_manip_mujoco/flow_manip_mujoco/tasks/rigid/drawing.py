@@ -16,8 +16,10 @@ from flow_manip_mujoco.tasks.placement import is_released
 from flow_manip_mujoco.tasks.task import Predicate, ReferenceMotion
 
 Vector3 = tuple[float, float, float]
+Circle = tuple[tuple[float, float], float]  # middle and radius [m]
 
 _DISTRACTORS = ('block', 'can', 'ball', 'bottle')
+_TRIES = 200
 _LIFTED = 0.03  # [m]
 _DURATION = 4.0, 8.0  # [s] of a reference
 
@@ -73,6 +75,39 @@ def draw_distractors(
             chosen.append(spec)
             colours.add(spec.colour)
     return tuple(chosen)
+
+
+def draw_apart(
+    rng: np.random.Generator, specs: Sequence[ObjectSpec], taken: Sequence[Circle]
+) -> dict[str, Footing]:
+    """Draw places for distractors outside circles, and not before them as the camera sees it.
+
+    Returns:
+        places by name; those that there is no room for are left out.
+    """
+    circles, footings = list(taken), {}
+    for spec in specs:
+        for _ in range(_TRIES):
+            x, y, yaw = Area((0.34, 0.68), (-0.30, 0.30)).draw(rng, 1.0)
+            place, radius = np.array([x, y]), spec.footprint_radius
+            # The camera looks down at 45 degrees from beyond the table: a thing covers what is
+            # as far behind it as it is high.
+            behind = place - [spec.size[2], 0.0]
+            if all(
+                _distance_to_segment(np.array(center), place, behind) > keep + radius + 0.03
+                for center, keep in circles
+            ):
+                footings[spec.name] = (x, y, yaw)
+                circles.append(((x, y), radius))
+                break
+    return footings
+
+
+def _distance_to_segment(
+    point: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
+) -> float:
+    share = np.clip((point - a) @ (b - a) / ((b - a) @ (b - a)), 0.0, 1.0)
+    return float(np.linalg.norm(point - a - share * (b - a)))
 
 
 def words_of(spec: ObjectSpec) -> str:

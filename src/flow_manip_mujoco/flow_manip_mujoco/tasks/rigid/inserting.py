@@ -51,6 +51,9 @@ _ABOVE_FLOOR = 0.001  # [m] over the ground of the hole where the block is let g
 _PEN_ABOVE_FLOOR = 0.005  # [m]
 _LEVEL = 0.004  # [m] over the ground of the hole that still counts as in
 _GRIP_FROM_END = 0.035  # [m] from the pen's upper end: the hand stays over the holder
+# A level hand over the holder points away from the base and to a side: straight away the wrist
+# meets its limits [rad].
+_ASIDE = np.radians(50.0)
 _LEANING = np.radians(35.0)  # a pen leans until it meets the holder's rim
 
 INSERT_BLOCK = (
@@ -130,11 +133,11 @@ def _is_in_hole(cell: SimulatedCell, block: str, board: str) -> bool:
 
 
 def make_insert_pen(seed: int) -> TaskTrial:
-    """Draw a pen that lies on the table, one end towards the robot, and a holder."""
+    """Draw a pen that lies on the table, rather across than towards the robot, and a holder."""
     rng = np.random.default_rng([seed, 0x7065])
     item = pen(*draw_colour(rng, ('red', 'blue', 'green', 'purple')))
     holder, side = pen_holder(), draw_side(rng)
-    x, y, yaw = Area((0.40, 0.54), (0.08, 0.20), (-0.9, 0.9)).draw(rng, side)
+    x, y, yaw = Area((0.40, 0.54), (0.08, 0.20), (0.6, np.pi - 0.6)).draw(rng, side)
     footings = {
         item.name: (x, y, yaw + (np.pi if rng.random() < 0.5 else 0.0)),
         holder.name: Area((0.46, 0.58), (0.06, 0.18)).draw(rng, -side),
@@ -174,9 +177,9 @@ def _upright_goal(
     upper = 1.0 if axis[:2] @ start[:2, 3] > 0 else -1.0
     outwards = upper * axis
     tilt = rotation_about(np.cross(outwards, [0.0, 0.0, 1.0]), np.pi / 2)
-    # Above the holder the hand points away from the base as well.
     place = T_world_holder[:3, 3]
-    turn = wrapped(np.arctan2(place[1], place[0]) - np.arctan2(outwards[1], outwards[0]))
+    outward = float(np.arctan2(place[1], place[0]) - np.arctan2(outwards[1], outwards[0]))
+    turn = min((wrapped(outward + side * _ASIDE) for side in (1.0, -1.0)), key=abs)
     rotation = rotation_about([0.0, 0.0, 1.0], turn) @ tilt @ start[:3, :3]
     middle = place + np.array([0.0, 0.0, HOLDER_FLOOR + _PEN_ABOVE_FLOOR + PEN_LENGTH / 2])
     return make_transform(middle - rotation @ [0.0, 0.0, PEN_RADIUS], rotation), upper

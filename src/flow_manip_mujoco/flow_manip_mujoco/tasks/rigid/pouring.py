@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from flow_manip_core.transforms import make_transform, rotation_about, transform_points
 from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.fixtures.holders import flower_pot, POT_HEIGHT, POT_OPENING
-from flow_manip_mujoco.layout import Scene
+from flow_manip_mujoco.layout import fixture_pose, Footing, Scene
 from flow_manip_mujoco.objects.task_objects import (
     CAN_HEIGHT,
     CAN_SPOUT,
@@ -28,6 +28,8 @@ from flow_manip_mujoco.tasks.motions import carrying_height, minimum_jerk
 from flow_manip_mujoco.tasks.placement import is_on, is_upright, touching
 from flow_manip_mujoco.tasks.rigid.drawing import (
     Area,
+    Circle,
+    draw_apart,
     draw_colour,
     draw_distractors,
     draw_phrase,
@@ -131,6 +133,18 @@ class Pouring:
         now = yaw_of(start[:3, :3])
         return min((home + h for h in self.headings), key=lambda h: abs(wrapped(h - now)))
 
+    def taken(self, footings: Mapping[str, Footing]) -> list[Circle]:
+        """Return where nothing else may stand: both things, and the body while it pours."""
+        start = fixture_pose(footings[self.body], 0.0)
+        mouth = fixture_pose(footings[self.target], 0.0)[:3, 3]
+        heading = self._heading(start, mouth)
+        behind = mouth[:2] - 0.09 * np.array([np.cos(heading), np.sin(heading)])
+        return [
+            (tuple(start[:2, 3]), 0.10),
+            (tuple(mouth[:2]), 0.06),
+            (tuple(behind), 0.10),
+        ]
+
     # ---------------------------------------------------------------- success
 
     def has_poured(self, cell: SimulatedCell) -> bool:
@@ -230,7 +244,6 @@ def make_water_plant(seed: int) -> TaskTrial:
         can.name: _spout_footing(rng, side, (0.42, 0.56), (0.12, 0.24)),
         plant.name: Area((0.42, 0.54), (0.06, 0.16)).draw(rng, -side),
     }
-    extra = draw_distractors(rng, int(rng.integers(1, 3)), (can,))
     pouring = Pouring(
         body=can.name,
         spout=CAN_SPOUT,
@@ -244,11 +257,14 @@ def make_water_plant(seed: int) -> TaskTrial:
         pour_height=0.065,
         offset=0.018,
     )
+    extra = draw_distractors(rng, int(rng.integers(1, 3)), (can,))
+    places = draw_apart(rng, extra, pouring.taken(footings))
+    extra = tuple(spec for spec in extra if spec.name in places)
     text = draw_phrase(rng, WATER_PLANT, can=words_of(can))
     return TaskTrial(
         seed=seed,
         instruction=text,
-        scene=Scene((can, *extra), 0, footings, (plant,)),
+        scene=Scene((can, *extra), 0, footings | places, (plant,)),
         steps=(TaskStep(text, words_of(can), can.name, pouring.motion),),
         stages=(
             ('lifted', was_lifted(can.name)),
@@ -269,7 +285,6 @@ def make_pour_tea(seed: int) -> TaskTrial:
         pot.name: _spout_footing(rng, side, (0.42, 0.56), (0.12, 0.24)),
         cup.name: Area((0.42, 0.54), (0.06, 0.16)).draw(rng, -side),
     }
-    extra = draw_distractors(rng, int(rng.integers(1, 3)), (pot, cup))
     pouring = Pouring(
         body=pot.name,
         spout=TEAPOT_SPOUT,
@@ -290,11 +305,14 @@ def make_pour_tea(seed: int) -> TaskTrial:
         level = pouring.stayed_level(cell)
         return bool(unharmed and stays and level and pouring.is_upright_again(cell))
 
+    extra = draw_distractors(rng, int(rng.integers(1, 3)), (pot, cup))
+    places = draw_apart(rng, extra, pouring.taken(footings))
+    extra = tuple(spec for spec in extra if spec.name in places)
     text = draw_phrase(rng, POUR_TEA, cup=words_of(cup), pot=words_of(pot))
     return TaskTrial(
         seed=seed,
         instruction=text,
-        scene=Scene((pot, cup, *extra), 0, footings),
+        scene=Scene((pot, cup, *extra), 0, footings | places),
         steps=(TaskStep(text, words_of(pot), pot.name, pouring.motion),),
         stages=(
             ('lifted', was_lifted(pot.name)),
