@@ -47,6 +47,7 @@ class FlowPlanner(Protocol):
 FLOW_PLANNERS: Registry[FlowPlanner] = Registry(
     'flow_planner',
     {
+        'annealing': 'flow_manip_planning.flow_planner.annealing:AnnealingPlanner',
         'point_tracking': 'flow_manip_planning.flow_planner.point_tracking:PointTrackingPlanner',
         'rigid_path': 'flow_manip_planning.flow_planner.rigid_path:RigidPathPlanner',
         'rigid_replay': 'flow_manip_planning.flow_planner.rigid_replay:RigidReplayPlanner',
