@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -24,7 +24,7 @@ from flow_manip_core.robot import Context
 from flow_manip_planning.cancelling import Cancelled, never_cancelled, stop_if
 from flow_manip_planning.documented import documented as _doc
 from flow_manip_planning.grasp.candidate import Candidate, DOWN
-from flow_manip_planning.grasp.choice import by_contact, check_contact
+from flow_manip_planning.grasp.choice import by_contact, check_contact, THUMB_RADIUS
 from flow_manip_planning.grasp.completion import complete_object, ObjectShape
 from flow_manip_planning.grasp.judging import HandJudge
 from flow_manip_planning.grasp.protrusions import find_front, find_protrusions, hands_on
@@ -35,6 +35,8 @@ from flow_manip_planning.robot_model import RobotModel
 from flow_manip_planning.surroundings import perceive, Surroundings
 
 TILTS = np.radians([0.0, -30.0, 30.0, -60.0, 60.0])
+HAND_REACH = 0.2  # [m] from the tool centre point to the farthest corner of a hand
+ENOUGH_ON_HANDLE = 6  # free hands; nothing else is tried then
 AROUND_CONTACT = 0.04  # [m] from a contact hint: hands are tried mostly there
 PAD_FRICTION = 0.12  # [rad] that rubber pads on a hard rim add to the assumed cone
 
@@ -96,12 +98,14 @@ class AntipodalGrasps:
         """
         scene = self._look(observation, mask, contact, part, cancelled)
         dropped: Counter[str] = Counter()
-        found = self._special_hands(scene)
-        found += self._sampled_hands(scene, np.random.default_rng(seed), dropped)
-        if scene.region is not None:
-            found = self._on_region(found, scene, dropped)
         limit = max_grasps or self._config.max_grasps
-        kept = self._free_and_spread(found, scene, (limit + 1) // 2, dropped)
+        kept = self._free_and_spread(scene.handles, scene, (limit + 1) // 2, dropped)
+        if len(kept) < ENOUGH_ON_HANDLE or not _meets(kept, scene.contact):
+            found = [*kept, *self._rim_hands(scene)]
+            found += self._sampled_hands(scene, np.random.default_rng(seed), dropped)
+            if scene.region is not None:
+                found = self._on_region(found, scene, dropped)
+            kept = self._free_and_spread(found, scene, (limit + 1) // 2, dropped)
         if not kept:
             reasons = ', '.join(f'{n} {reason}' for reason, n in dropped.most_common())
             where = f"the {part} of '{mask.label}'" if part else f"'{mask.label}'"
@@ -120,6 +124,7 @@ class AntipodalGrasps:
     ) -> _Scene:
         """Read the scene, complete the object and find the part."""
         surroundings = perceive(observation, mask, self._context, self._robot)
+        surroundings = _close_by(surroundings)
         stop_if(cancelled)
         shape = complete_object(observation, mask, surroundings)
         stop_if(cancelled)
@@ -131,10 +136,10 @@ class AntipodalGrasps:
         region = None if known else find_region(part, shape, camera, mask.label)
         return _Scene(surroundings, shape, handles, hint, part, region, cancelled)
 
-    def _special_hands(self, scene: _Scene) -> list[Candidate]:
-        """Return hands for handles on flat fronts, or else for the gentle rims of low things."""
+    def _rim_hands(self, scene: _Scene) -> list[Candidate]:
+        """Return hands for the gentle rims of low things."""
         if scene.handles or scene.part not in ('', 'rim'):
-            return list(scene.handles)
+            return []
         half_width = 0.5 * self._gripper.finger_width
         friction = float(np.radians(self._config.friction_angle_degrees)) + PAD_FRICTION
         return [
@@ -241,3 +246,18 @@ class AntipodalGrasps:
             if len(kept) >= limit:
                 break
         return kept
+
+
+def _meets(kept: list[Candidate], contact: Array | None) -> bool:
+    """Say whether a hand touches where the hint says, if there is one."""
+    return contact is None or any(
+        np.linalg.norm(candidate.tcp - contact) <= THUMB_RADIUS for candidate in kept
+    )
+
+
+def _close_by(surroundings: Surroundings) -> Surroundings:
+    """Drop obstacles that no part of a hand at the object can reach."""
+    points, obstacles = surroundings.object_points, surroundings.obstacles
+    lower, upper = points.min(axis=0) - HAND_REACH, points.max(axis=0) + HAND_REACH
+    near = ((obstacles > lower) & (obstacles < upper)).all(axis=1)
+    return replace(surroundings, obstacles=obstacles[near])

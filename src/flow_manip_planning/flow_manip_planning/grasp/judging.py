@@ -120,9 +120,13 @@ class HandJudge:
         corners = np.concatenate([b.corners for b in (left, right, palm)]) @ rotation.T + tcp
         if (corners[:, 2] - surroundings.support_at(corners)).min() < 0.001:
             return 'in the support'
-        near = surroundings.obstacles - tcp
-        near = near[(near**2).sum(axis=1) < 0.2**2] @ rotation
         margin = 0.5 * surroundings.voxel + self._obstacle_margin
+        obstacles = surroundings.obstacles
+        lower, upper = corners.min(axis=0) - margin, corners.max(axis=0) + margin
+        for axis in range(3):  # one axis after the other leaves ever fewer to compare
+            inside = (obstacles[:, axis] > lower[axis]) & (obstacles[:, axis] < upper[axis])
+            obstacles = obstacles[inside]
+        near = (obstacles - tcp) @ rotation
         if any(b.contains(near, margin).any() for b in (left, right, palm)):
             return 'in collision'
         return ''
