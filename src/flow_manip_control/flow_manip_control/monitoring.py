@@ -120,6 +120,9 @@ class ObjectMonitor:
         self._references = dict(references or {})
         self._progress: Mapping[int, SegmentProgress] = {}
         self._origin: Array | None = None
+        self.last: Deviation | None = None
+        self.worst: Deviation | None = None
+        self.looks = 0
 
     @property
     def tracking(self) -> bool:
@@ -141,8 +144,7 @@ class ObjectMonitor:
         self._off_since: dict[str, float] = {}
         self._history: deque[tuple[float, float]] = deque(maxlen=256)
         self._segment, self._reached, self._segment_begun = -1, 0.0, self._begun
-        self.last: Deviation | None = None
-        self.worst: Deviation | None = None
+        self.last = self.worst = None
         self.looks = 0
         self._origin = self._now_at(self._tracker, self._begun)
         self._reference_origins = {

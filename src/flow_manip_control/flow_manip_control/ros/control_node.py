@@ -13,6 +13,8 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallb
 from sensor_msgs.msg import JointState
 
 from flow_manip_control.execution import ExecutionConfig, PlanExecutor
+from flow_manip_control.monitoring import MonitorConfig, ObjectMonitor
+from flow_manip_control.ros.tracked_pose import TopicTracker
 from flow_manip_core.errors import (
     ControllerRejectedError,
     RejectedError,
@@ -48,7 +50,9 @@ class ControlConfig:
         goal_tolerance: of each joint at the end of a motion [rad].
         driver: node whose death stops everything; empty: nobody is watched.
         driver_silence: how long after its lease the driver still counts as alive [s].
+        tracked_pose: topic of the object's tracked pose; empty: the rig's camera's.
         execution: limits and thresholds.
+        monitor: how far the tracked object may be off its flow.
     """
 
     state_timeout: float = field(
@@ -65,7 +69,11 @@ class ControlConfig:
     )
     driver: str = field(default='', metadata={'doc': 'Node whose death stops the arm'})
     driver_silence: float = field(default=0.05, metadata={'doc': 'After its lease [s]'})
+    tracked_pose: str = field(
+        default='', metadata={'doc': "Topic; empty: perception/<the rig's camera>/tracked_pose"}
+    )
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
 
 
 class JointStates:
@@ -261,6 +269,9 @@ class ControlNode(PlainNode):
         arm = ControllerArm(self, context.robot, config, self.states, watch)
         gripper = ControllerGripper(self, context.robot, self.states, watch)
         self._executor_of_plans = PlanExecutor(arm, gripper, context, config.execution)
+        topic = config.tracked_pose or f'perception/{context.rig.camera.name}/tracked_pose'
+        self._tracker = TopicTracker(self, topic, context.rig.frame_id)
+        self._monitor_config, self._said_open = config.monitor, False
         self._server = SingleGoalServer(self, ExecutePlan, 'execute_plan', self._execute)
 
     def _execute(self, goal_handle: Any, result: ExecutePlan.Result, cancelled: Cancelled) -> None:
@@ -272,9 +283,30 @@ class ControlNode(PlainNode):
                 ExecutePlan.Feedback(segment=index, name=name, progress=progress)
             )
 
-        outcome = self._executor_of_plans.execute(plan, on_segment=on_segment, cancelled=cancelled)
+        monitor = ObjectMonitor(
+            self._tracker, lambda: self.get_clock().now().nanoseconds * 1e-9, self._monitor_config
+        )
+        try:
+            outcome = self._executor_of_plans.execute(
+                plan, on_segment=on_segment, cancelled=cancelled, monitor=monitor
+            )
+        finally:
+            self._report(monitor)
         result.segments_done = outcome.segments_done
         result.final_gripper_width = outcome.final_gripper_width
+
+    def _report(self, monitor: ObjectMonitor) -> None:
+        """Say how well the object followed its flow, or, once, that nobody looks."""
+        if monitor.worst is not None:
+            self.get_logger().info(
+                f'the object was at most {monitor.worst} ({monitor.looks} poses compared)'
+            )
+        elif not monitor.tracking and not self._said_open:
+            self._said_open = True
+            self.get_logger().info(
+                f'{self._tracker.topic} has no fresh poses: plans run open loop, only the fingers '
+                'tell whether the object is held'
+            )
 
 
 def main() -> None:

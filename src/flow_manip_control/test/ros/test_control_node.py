@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
 import threading
 import time
 
 from control_msgs.action import FollowJointTrajectory, GripperCommand
 from flow_manip_msgs.action import ExecutePlan
+from geometry_msgs.msg import PoseStamped
 import numpy as np
 import pytest
 from rclpy.action import ActionClient, ActionServer, CancelResponse, GoalResponse
@@ -19,6 +21,7 @@ from flow_manip_core.errors import (
     GraspMissedError,
     InvalidInputError,
     PeerLostError,
+    SlipError,
     StaleInputError,
     ToleranceViolatedError,
 )
@@ -41,6 +44,7 @@ class FakeRobot(Node):
         self.thickness, self.outcome, self.accept = 0.02, FollowJointTrajectory.Result(), True
         self.hold = threading.Event()  # while clear, trajectories end at once
         self.braked = threading.Event()
+        self.trajectories, self.on_trajectory = 0, lambda count: None
         self.silent = threading.Event()  # while set, no joint states
         group = ReentrantCallbackGroup()
         self.states = self.create_publisher(JointState, 'joint_states', 5)
@@ -71,6 +75,8 @@ class FakeRobot(Node):
         self.states.publish(message)
 
     def follow(self, goal_handle):
+        self.trajectories += 1
+        self.on_trajectory(self.trajectories)
         while self.hold.is_set() and not goal_handle.is_cancel_requested:
             self.braked.wait(0.002)
         if goal_handle.is_cancel_requested:
@@ -86,6 +92,8 @@ class FakeRobot(Node):
         return self.outcome
 
     def grip(self, goal_handle):
+        # Fingers take their time, and joint states that are on their way arrive meanwhile.
+        self.braked.wait(0.1)
         position = max(goal_handle.request.command.position, self.thickness)
         self.positions |= dict.fromkeys(self.fingers, position)
         goal_handle.succeed()
@@ -192,6 +200,62 @@ def test_joint_states_that_stop_stop_the_arm(context, robot, execute):
 def test_motion_beyond_the_limits_never_reaches_the_controller(context, robot, execute):
     with pytest.raises(BadTrajectoryError):
         execute(make_plan(context, offset=3.0))
+
+
+def carrying_plan(context):
+    """A plan that holds something which should move by 10 cm."""
+    plan = make_plan(context)
+    move = plan.segments[0].trajectory
+    poses = np.array([make_transform([0, 0.1 * s, 0]) for s in np.linspace(0, 1, 5)])
+    back = replace(
+        move, positions=move.positions[::-1].copy(), velocities=-move.velocities[::-1].copy()
+    )
+    carry = PlanSegment('follow', back, holding=True)
+    return replace(
+        plan,
+        segments=(*plan.segments, carry),
+        object_poses=poses,
+        times=np.linspace(0, 2, 5),
+        object='red cube',
+    )
+
+
+class FakeTracker(Node):
+    """Says at 50 Hz that the object is somewhere."""
+
+    def __init__(self, context, frame='world'):
+        super().__init__('fake_tracker', context=context)
+        self.frame, self.x = frame, 0.0
+        self.poses = self.create_publisher(PoseStamped, 'perception/scene/tracked_pose', 5)
+        self.create_timer(0.02, self.publish)
+
+    def publish(self):
+        message = PoseStamped()
+        message.header.frame_id = self.frame
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.pose.position.x = self.x
+        message.pose.orientation.w = 1.0
+        self.poses.publish(message)
+
+
+def test_a_tracked_object_that_leaves_its_flow_is_a_slip(ros, context, robot, execute):
+    tracker = ros.add(FakeTracker(ros.context))
+    plan = carrying_plan(context)
+
+    def on_feedback(feedback):
+        if feedback.name == 'follow':
+            tracker.x = 0.3
+
+    robot.on_trajectory = lambda count: robot.hold.set() if count == 2 else None
+    with pytest.raises(SlipError, match=r'red cube is .* off its flow'):
+        execute(plan, on_feedback=on_feedback)
+    assert robot.braked.is_set()
+
+
+def test_poses_in_another_frame_close_no_loop(ros, context, robot, execute):
+    tracker = ros.add(FakeTracker(ros.context, frame='camera'))
+    tracker.x = 0.3
+    assert execute(carrying_plan(context)).segments_done == 3
 
 
 def test_a_plan_with_numbers_that_are_not_finite_is_refused(context, robot, execute):
