@@ -118,6 +118,8 @@ class TruthSource:
     ) -> list[ObjectFlow]:
         """Carry points of the visible surface along the reference motion from where it is now.
 
+        The flow has the reference's contact, which a planner may take as a hint.
+
         Raises:
             TooFewPointsError: too little of it is visible.
         """
@@ -132,6 +134,7 @@ class TruthSource:
             object=self.step.object,
             source=self._spec.text,
             stamp=observation.stamp,
+            contact=reference.contact,
         )
         return [disturb(flow, self._spec, rng) if self._spec.kind == NOISY else flow]
 
