@@ -2,11 +2,10 @@
 """RANSAC for the rigid motions of all steps at once.
 
 Fischler and Bolles 1981, three-point samples. Triples whose side lengths the motion does not keep
-cannot be rigid and are dropped before they cost anything (Buch et al. 2013). The others, and the
-least-squares fit of all points, are scored by Geman and McClure's bounded distance (1987) on some
-random points, with a scale that the side lengths tell. The best few of each step are refined on
-these points and scored again, the best of them on all points, last with those in a band that
-follows the noise (after Chum et al. 2003).
+cannot be rigid and are dropped before they cost anything (Buch et al. 2013). The others are scored
+by Geman and McClure's bounded distance (1987) on some random points, with a scale that the side
+lengths tell. The best few of each step are refined on these points and scored again, the best of
+them on all points, last with those in a band that follows the noise (after Chum et al. 2003).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from flow_manip_planning.flow_to_poses.settings import FitConfig
 
 HYPOTHESES = 24  # scored per step
 SCORED_POINTS = 192
-FINALISTS = 4  # refined before the best is chosen
+FINALISTS = 3  # refined before the best is chosen
 SOFT_FITS, HARD_FITS = 1, 2  # on all points, with bounded weights, then within the band
 WIDEST_BAND = 2.5  # inlier distances
 NARROWEST = 0.4  # of scale and band, inlier distances
@@ -68,21 +67,16 @@ def find_consensus(
     scale = np.clip(BAND * change / np.sqrt(2.0), NARROWEST * distance, distance)
     before, after = _select(before, chosen), _select(after, chosen)
     rotations, translations = _from_triples(before, after)
-    everything = fit_rigid_transforms(source, target, weights).transforms
-    rotations = np.concatenate([rotations, everything[:, None, :3, :3]], axis=1)
-    translations = np.concatenate([translations, everything[:, None, :3, 3]], axis=1)
     tested = drawn.some(SCORED_POINTS)
     before, after = _take(source, tested), _take(target, tested)
     scores = _scores(rotations, translations, before, after, scale)
     best = np.argpartition(scores, FINALISTS, axis=1)[:, :FINALISTS]
-    steps = np.arange(len(target))
+    steps = np.arange(len(target))[:, None]
     transforms = np.tile(np.eye(4), (*best.shape, 1, 1))
-    transforms[..., :3, :3] = rotations[steps[:, None], best]
-    transforms[..., :3, 3] = translations[steps[:, None], best]
-    transforms = _polished(transforms, before, after, scale)
-    scores = _scores(transforms[..., :3, :3], transforms[..., :3, 3], before, after, scale)
-    chosen = transforms[steps, scores.argmin(axis=1)]
-    return _refine(source, target, weights, chosen, scale, distance)
+    transforms[..., :3, :3] = rotations[steps, best]
+    transforms[..., :3, 3] = translations[steps, best]
+    winners = _best_polished(transforms, before, after, scale)
+    return _refine(source, target, weights, winners, scale, distance)
 
 
 class _Visible:
@@ -192,34 +186,40 @@ def _scores(
     """
     origin, goal = before.mean(axis=1), after.mean(axis=1)
     t = translations + (rotations @ origin[:, None, :, None])[..., 0] - goal[:, None]
-    p, q = (before - origin[:, None]).swapaxes(1, 2), (after - goal[:, None]).swapaxes(1, 2)
+    p, q = (
+        np.ascontiguousarray((x - middle[:, None]).swapaxes(1, 2), dtype=np.float32)
+        for x, middle in ((before, origin), (after, goal))
+    )
     num_steps, num_hypotheses = rotations.shape[:2]
     features = np.empty((num_steps, 17, p.shape[2]), dtype=np.float32)
-    features[:, :9] = (q[:, :, None] * p[:, None]).reshape(num_steps, 9, -1)
+    np.multiply(q[:, :, None], p[:, None], out=features[:, :9].reshape(num_steps, 3, 3, -1))
     features[:, 9:12], features[:, 12:15], features[:, 16] = p, q, 1.0
-    features[:, 15] = (p * p).sum(axis=1) + (q * q).sum(axis=1)
+    features[:, 15] = np.einsum('tcn,tcn->tn', p, p) + np.einsum('tcn,tcn->tn', q, q)
     factors = np.empty((num_steps, num_hypotheses, 17), dtype=np.float32)
     factors[..., :9] = -2.0 * rotations.reshape(num_steps, num_hypotheses, 9)
     factors[..., 9:12] = 2.0 * (t[..., None, :] @ rotations)[..., 0, :]
     factors[..., 12:15], factors[..., 15] = -2.0 * t, 1.0
     factors[..., 16] = (t * t).sum(axis=-1)
-    squared = np.maximum(factors @ features, 0.0)
-    return (squared / (squared + (scale**2).astype(np.float32)[:, None, None])).sum(axis=-1)
+    squared = factors @ features
+    np.maximum(squared, 0.0, out=squared)
+    soft = squared + (scale**2).astype(np.float32)[:, None, None]
+    return np.divide(squared, soft, out=squared).sum(axis=-1)
 
 
-def _polished(transforms: Array, before: Array, after: Array, scale: Array) -> Array:
-    """Refit (T, H, 4, 4) motions to (T, M, 3) points by their bounded weights."""
+def _best_polished(transforms: Array, before: Array, after: Array, scale: Array) -> Array:
+    """Refit (T, H, 4, 4) motions to (T, M, 3) points by bounded weights; return the (T,) best."""
     num_steps, count = transforms.shape[:2]
     flat = transforms.reshape(-1, 4, 4)
     source, target = (
-        np.ascontiguousarray(np.repeat(points, count, axis=0).swapaxes(1, 2))
-        for points in (before, after)
+        np.repeat(points.swapaxes(1, 2), count, axis=0) for points in (before, after)
     )
     soft = np.repeat(scale**2, count)[:, None]
     weights = (soft / (_squared_distances(source, target, flat) + soft)) ** 2
     fits = fit_rigid_transforms(source.swapaxes(1, 2), target.swapaxes(1, 2), weights)
-    known = fits.determined[:, None, None]
-    return np.where(known, fits.transforms, flat).reshape(num_steps, count, 4, 4)
+    flat = np.where(fits.determined[:, None, None], fits.transforms, flat)
+    squared = _squared_distances(source, target, flat)
+    best = (squared / (squared + soft)).sum(axis=1).reshape(num_steps, count).argmin(axis=1)
+    return flat.reshape(num_steps, count, 4, 4)[np.arange(num_steps), best]
 
 
 def _refine(

@@ -19,7 +19,7 @@ class FitConfig:
         FIRST, "Fit every step to the 'first', or to the one before ('adjacent', accumulated)"
     )
     robust: bool = _doc(True, 'RANSAC first; otherwise weighted least squares on all points')
-    samples: int = _doc(128, 'Triples of points drawn per step')
+    samples: int = _doc(96, 'Triples of points drawn per step')
     inlier_distance: float = _doc(0.02, 'Farther from the rigid motion is an outlier [m]')
     min_points: int = _doc(6, 'Fewer visible or agreeing points fail a step')
     min_inlier_share: float = _doc(0.3, 'Of the visible points; fewer fail a step')
