@@ -205,7 +205,8 @@ def test_an_interrupted_comparison_leaves_a_file_that_it_goes_on_from(drawn, tmp
     assert not out.exists()
     assert [job.seed for job in TrialLog(trials_path(out)).read()] == [0, 1]
     rows = compare([PUT], range(4), out)
-    assert rows == compare([PUT], range(4), tmp_path / 'whole.json')
+    assert (rows[0].n, rows[0].successes, rows[0].seeds) == (4, 2, [0, 3])
+    assert len(TrialLog(trials_path(out)).read()) == 4
 
 
 def test_a_process_that_dies_or_hangs_costs_its_own_trial_only():
