@@ -27,7 +27,7 @@ from flow_manip_mujoco.objects.task_objects import (
     MUG_HANDLE,
     teacup,
 )
-from flow_manip_mujoco.tasks.motions import along_corners, carrying_height
+from flow_manip_mujoco.tasks.motions import carrying_height
 from flow_manip_mujoco.tasks.placement import touching
 from flow_manip_mujoco.tasks.rigid.drawing import (
     Area,
@@ -35,16 +35,17 @@ from flow_manip_mujoco.tasks.rigid.drawing import (
     draw_distractors,
     draw_phrase,
     draw_side,
-    paced,
     was_lifted,
     words_of,
     wrapped,
     yaw_of,
 )
+from flow_manip_mujoco.tasks.rigid.staged import Move, staged_motion
 from flow_manip_mujoco.tasks.task import ReferenceMotion, TaskSpec, TaskStep, TaskTrial
 
 _BEFORE_PEG = 0.045  # [m] between a peg's tip and the handle when the last straight way begins
-_HUNG_AT = 0.066  # [m] from a peg's root
+_HUNG_AT = 0.064  # [m] from a peg's root
+_DROOP = np.radians(65.0)  # what hangs by its handle tilts until the handle is nearly on top
 _LEFT_OVER = 0.002  # [m] between handle and peg where the hand lets go
 _HELD_FOR = 0.8  # [s] that it has hung: what falls is two metres lower by then
 _CLEARANCE = 0.03  # [m]
@@ -84,50 +85,57 @@ class Hanging:
     pegs: tuple[Peg, ...]
 
     def motion(self, cell: SimulatedCell) -> ReferenceMotion:
-        """Return lift, carry before the peg's tip, thread, lower until the handle rests on it."""
+        """Return lift, carry before the peg's tip, thread, lower, and tilt to how it will hang."""
         start, T_world_fixture = cell.body_pose(self.body), cell.body_pose(self.fixture)
         turn, peg = self._choose(start, T_world_fixture)
-        corners = [transform_points(T_world_fixture, p) for p in self._way(peg)]
-        # Corners so far are the opening's middle, which has to be there when it is turned.
-        places = np.array(corners) - turn @ np.array(self.handle.hole)
-        goal = make_transform(places[-1], turn)
+        guide = np.array(self.handle.hole)
+        guide[2] = self.handle.ceiling - peg.radius - _LEFT_OVER  # meets the peg's axis at the end
+        up = np.array([0.0, 0.0, 1.0])
+        rotation = rotation_about(up, turn) @ start[:3, :3]
+        before, over, on = transform_points(T_world_fixture, self._way(peg, guide[2]))
+        goal = make_transform(on - rotation @ guide, rotation)
         height = carrying_height(cell, self.body, start, goal, _CLEARANCE)
-        high = [[*start[:2, 3], height], [*places[0, :2], height]]
-        return paced(
-            along_corners(
-                np.vstack([start[:3, 3], high, places]),
-                start[:3, :3],
-                turn,
-                turning=(1, 2),
-                contact=transform_points(start, np.array(self.rim)),
-            )
+        now, high = transform_points(start, guide), max(height + guide[2], before[2])
+        moves = (
+            Move((0.0, 1.3), (high - now[2]) * up),
+            Move((0.9, 3.1), (before - now) * (1.0 - up), turn * up),
+            Move((2.7, 3.6), (before[2] - high) * up),
+            Move((3.4, 4.7), over - before),
+            Move((4.6, 5.3), on - over),
+            Move((5.2, 6.8), turn=-_DROOP * rotation[:, 1]),
         )
+        return staged_motion(start, moves, guide, transform_points(start, np.array(self.rim)))
 
-    def _way(self, peg: Peg) -> list[NDArray[np.float64]]:
-        """Return where the opening's middle goes, in the fixture's frame: before, over, on."""
-        # Over the lip the upper rim of the opening stays higher than where it will rest.
-        lift = np.array([0.0, 0.0, peg.lip / 2])
+    def _way(self, peg: Peg, upper: float) -> NDArray[np.float64]:
+        """Return where a point of the opening `upper` [m] high goes: before, over, on the peg.
+
+        (3, 3) in the fixture's frame.
+        """
+        # Over the lip the opening's upper edge stays higher than where it will rest.
+        lift = np.array([0.0, 0.0, upper - self.handle.height + peg.lip / 2])
         before, over = peg.at(peg.length + _BEFORE_PEG) + lift, peg.at(_HUNG_AT) + lift
-        drop = self.handle.ceiling - self.handle.height - peg.radius - _LEFT_OVER
-        return [before, over, peg.at(_HUNG_AT) - [0.0, 0.0, drop]]
+        return np.array([before, over, peg.at(_HUNG_AT)])
 
     def _choose(
         self, start: NDArray[np.float64], T_world_fixture: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], Peg]:
-        """Return the rotation and the peg that need the least turning and reaching."""
+    ) -> tuple[float, Peg]:
+        """Return the turn about z [rad] and the peg for which an arm must do least.
+
+        The opening is passed along y. Tilted as it hangs, the mug's handle is up and the hand
+        that came from above points where the handle points: best away from the robot.
+        """
         options = []
         for peg in self.pegs:
             out = T_world_fixture[:3, :3] @ peg.direction
+            place = transform_points(T_world_fixture, np.array(peg.end))
+            away = float(np.arctan2(place[1], place[0]))
             for sign in (1.0, -1.0):
-                # The opening is passed along y.
                 yaw = float(np.arctan2(sign * out[1], sign * out[0])) - np.pi / 2
                 turn = wrapped(yaw - yaw_of(start[:3, :3]))
-                place = transform_points(T_world_fixture, np.array(peg.end))
-                middle = place - rotation_about([0, 0, 1], yaw) @ np.array(self.handle.hole)
-                effort = abs(turn) + 4.0 * float(np.hypot(*middle[:2]))
-                options.append((effort, yaw, peg))
-        _, yaw, peg = min(options, key=lambda option: option[0])
-        return rotation_about([0.0, 0.0, 1.0], yaw), peg
+                backwards = abs(wrapped(yaw - away)) > np.radians(100.0)
+                options.append((abs(turn) + 10.0 * backwards, turn, peg))
+        _, turn, peg = min(options, key=lambda option: option[0])
+        return turn, peg
 
     def is_threaded(self, cell: SimulatedCell) -> bool:
         """Say whether a peg goes through the handle's opening."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from flow_manip_core.transforms import make_transform, rotation_about, transform_points
 from flow_manip_mujoco.cell import SimulatedCell
@@ -24,7 +23,7 @@ from flow_manip_mujoco.objects.task_objects import (
     TEAPOT_SPOUT,
     watering_can,
 )
-from flow_manip_mujoco.tasks.motions import carrying_height, minimum_jerk
+from flow_manip_mujoco.tasks.motions import carrying_height
 from flow_manip_mujoco.tasks.placement import is_on, is_upright, touching
 from flow_manip_mujoco.tasks.rigid.drawing import (
     Area,
@@ -39,6 +38,7 @@ from flow_manip_mujoco.tasks.rigid.drawing import (
     wrapped,
     yaw_of,
 )
+from flow_manip_mujoco.tasks.rigid.staged import Move, staged_motion
 from flow_manip_mujoco.tasks.task import ReferenceMotion, TaskSpec, TaskStep, TaskTrial
 
 _POURED_FOR = 0.5  # [s] that the spout must stay tilted over the opening
@@ -46,7 +46,6 @@ _UPRIGHT = np.radians(12.0)
 _SPILLS = np.radians(30.0)  # tilted so far on the way, tea runs out
 _MORE_TILT = np.radians(12.0)  # of the reference, beyond what is asked for
 _CLEARANCE = 0.02  # [m]
-_STEPS = 61
 
 WATER_PLANT = (
     'water the plant',
@@ -114,15 +113,18 @@ class Pouring:
         lower = (mouth[2] + self.pour_height - level[2]) * up
         tilt = (self.tilt + _MORE_TILT) * np.cross(up, forward)
         moves = (
-            _Move((0.0, 1.3), rise, np.zeros(3)),
-            _Move((0.9, 2.8), across, turn * up),
-            _Move((2.7, 3.9), lower, tilt),
-            _Move((4.8, 5.8), -lower, -tilt),
-            _Move((5.7, 7.3), -across, -turn * up),
-            _Move((6.8, 8.0), -rise, np.zeros(3)),
+            Move((0.0, 1.3), rise),
+            Move((0.9, 2.8), across, turn * up),
+            # Tilted first, then lowered: the body stays high over the target.
+            Move((2.6, 3.8), turn=tilt),
+            Move((3.1, 4.1), lower),
+            Move((4.8, 5.6), -lower),
+            Move((4.9, 5.9), turn=-tilt),
+            Move((5.8, 7.3), -across, -turn * up),
+            Move((6.8, 8.0), -rise),
         )
         contact = transform_points(start, np.array(self.grip))
-        return _staged(start, moves, np.array(self.spout), contact)
+        return staged_motion(start, moves, np.array(self.spout), contact)
 
     def _heading(self, start: NDArray[np.float64], mouth: NDArray[np.float64]) -> float:
         """Return where the spout points over the target [rad]: the least turn that suits an arm.
@@ -183,42 +185,6 @@ class Pouring:
         low, high = self.heights
         inside = np.hypot(tips[:, 0], tips[:, 1]) < self.opening
         return inside & (tips[:, 2] > low) & (tips[:, 2] < high)
-
-
-@dataclass(frozen=True)
-class _Move:
-    """A part of a motion; parts may overlap.
-
-    Attributes:
-        during: begin and end [s].
-        shift: (3,) of the guided point, in the world [m].
-        turn: (3,) rotation vector in the world, applied after those before [rad].
-    """
-
-    during: tuple[float, float]
-    shift: NDArray[np.float64]
-    turn: NDArray[np.float64]
-
-
-def _staged(
-    start: NDArray[np.float64],
-    moves: Sequence[_Move],
-    guide: NDArray[np.float64],
-    contact: NDArray[np.float64],
-) -> ReferenceMotion:
-    """Add up minimum-jerk moves of a guided point (3,) of the body and turns about it."""
-    times = np.linspace(0.0, max(move.during[1] for move in moves), _STEPS)
-    points = np.tile(transform_points(start, guide), (_STEPS, 1))
-    turns = Rotation.identity(_STEPS)
-    for move in moves:
-        begin, end = move.during
-        share = minimum_jerk(np.clip((times - begin) / (end - begin), 0.0, 1.0))
-        points = points + share[:, None] * move.shift
-        turns = Rotation.from_rotvec(share[:, None] * move.turn) * turns
-    poses = np.tile(np.eye(4), (_STEPS, 1, 1))
-    poses[:, :3, :3] = turns.as_matrix() @ start[:3, :3]
-    poses[:, :3, 3] = points - poses[:, :3, :3] @ guide
-    return ReferenceMotion(times, poses, contact)
 
 
 def _dip(poses: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -294,7 +260,7 @@ def make_pour_tea(seed: int) -> TaskTrial:
         opening=0.028,
         heights=(0.0, 0.12),
         tilt=np.radians(38.0),
-        level_height=0.08,
+        level_height=0.09,
         pour_height=0.05,
     )
 
