@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import task_scene as scene
 
-from flow_manip_core.errors import StaleInputError
-from flow_manip_task.recovery import is_finished, plan_recovery
+from flow_manip_core.errors import StaleInputError, ToleranceViolatedError
+from flow_manip_core.plan import ExecutionOutcome
+from flow_manip_task.recovery import is_finished, plan_recovery, recover
 
 APPROACH, GRASP, FOLLOW, RELEASE, RETREAT = range(5)
 WIDTH = 0.08
@@ -86,3 +87,83 @@ def test_an_arm_that_is_somewhere_else_has_no_known_way_back():
         plan_recovery(plan, APPROACH, joints, WIDTH)
     with pytest.raises(StaleInputError, match='no joint state'):
         plan_recovery(plan, APPROACH, {}, WIDTH)
+
+
+class Hand:
+    """Executes plans and says how wide its fingers end; moves may be told to fail."""
+
+    def __init__(self, plan, joints, width, *failures):
+        self.joints, self.fingers, self.failures = joints, width, list(failures)
+        self.done = []
+
+    def __call__(self, plan):
+        error = self.failures.pop(0) if self.failures and names(plan) != ['feel'] else None
+        if error is not None:
+            raise error
+        self.done.append(names(plan))
+        self.holding = [segment.holding for segment in plan.segments]
+        return ExecutionOutcome(len(plan.segments), self.fingers)
+
+
+def carrying(width):
+    """The plan, its fingers told to close to 2 cm, and what `recover` takes beside it."""
+    plan = chained()
+    segments = list(plan.segments)
+    segments[GRASP] = replace(segments[GRASP], gripper_width=0.02)
+    return replace(plan, segments=tuple(segments)), width
+
+
+@pytest.mark.parametrize('share', [0.2, 0.8])
+def test_a_hand_that_still_holds_something_puts_it_back(share):
+    plan, fingers = carrying(0.035)
+    joints = joints_at(plan, FOLLOW, share)
+    hand = Hand(plan, joints, fingers)
+    recover(plan, FOLLOW, lambda: joints, hand, WIDTH)
+    assert hand.done == [['feel'], ['undo follow', 'open', 'undo approach']]
+    assert hand.holding == [True, False, False], 'it feels when what it carries meets the table'
+
+
+def test_an_empty_hand_opens_at_once_and_leaves_by_the_far_end():
+    plan, fingers = carrying(0.021)
+    early, late = (joints_at(plan, FOLLOW, share) for share in (0.2, 0.8))
+    hand = Hand(plan, early, fingers)
+    recover(plan, FOLLOW, lambda: early, hand, WIDTH)
+    assert hand.done == [['feel'], ['open', 'finish follow', 'finish retreat']]
+    hand = Hand(plan, late, fingers)
+    recover(plan, FOLLOW, lambda: late, hand, WIDTH)
+    assert hand.done == [['feel'], ['open', 'undo follow', 'undo approach']]
+    assert not any(hand.holding)
+
+
+def test_what_slipped_and_meets_the_table_too_early_is_let_go_there():
+    plan, fingers = carrying(0.035)
+    joints = joints_at(plan, FOLLOW, 0.5)
+    hand = Hand(plan, joints, fingers, ToleranceViolatedError('the hand is 21 mm off its way'))
+    recover(plan, FOLLOW, lambda: joints, hand, WIDTH)
+    assert hand.done == [['feel'], ['open'], ['undo follow', 'open', 'undo approach']]
+    assert not any(hand.holding), 'with an open hand nothing is felt any more'
+
+
+def test_an_empty_hand_that_runs_into_something_says_so():
+    plan, fingers = carrying(0.021)
+    joints = joints_at(plan, FOLLOW, 0.5)
+    hand = Hand(plan, joints, fingers, ToleranceViolatedError('joint 4 is 0.2 rad off'))
+    with pytest.raises(ToleranceViolatedError, match='joint 4'):
+        recover(plan, FOLLOW, lambda: joints, hand, WIDTH)
+
+
+def test_before_the_grasp_nothing_is_felt_for():
+    plan, fingers = carrying(0.08)
+    joints = joints_at(plan, APPROACH, 0.5)
+    hand = Hand(plan, joints, fingers)
+    recover(plan, APPROACH, lambda: joints, hand, WIDTH)
+    assert hand.done == [['open', 'undo approach']]
+
+
+def test_the_hand_opens_as_far_as_the_plan_does_for_more_may_not_be_free():
+    plan = chained()
+    segments = list(plan.segments)
+    segments[RELEASE] = replace(segments[RELEASE], gripper_width=0.05)
+    plan = replace(plan, segments=tuple(segments))
+    back = plan_recovery(plan, GRASP, joints_at(plan, APPROACH, 1.0), WIDTH)
+    assert back.segments[0].gripper_width == 0.05
