@@ -28,7 +28,7 @@ from flow_manip_planning.grasp.choice import by_contact, check_contact, THUMB_RA
 from flow_manip_planning.grasp.completion import complete_object, ObjectShape
 from flow_manip_planning.grasp.judging import HandJudge
 from flow_manip_planning.grasp.protrusions import find_front, find_protrusions, hands_on
-from flow_manip_planning.grasp.regions import find_region, holds_region, Region
+from flow_manip_planning.grasp.regions import find_region, holds_region, Region, thin_region
 from flow_manip_planning.grasp.rims import find_rims, rim_hands
 from flow_manip_planning.kinematics import Array
 from flow_manip_planning.robot_model import RobotModel
@@ -167,10 +167,24 @@ class AntipodalGrasps:
         reach = 0.5 * self._gripper.max_width + self._gripper.finger_thickness
         bottom = scene.shape.bottom + reach * float(np.hypot(*scene.surroundings.slope))
         found: list[Candidate] = []
+        if scene.part == 'handle' and scene.region is not None:
+            bar, across = thin_region(scene.shape, scene.region)
+            for anchor in bar.points[:: max(1, len(bar.points) // 12)]:
+                for approach in self._approaches(across):
+                    hands = self._judge.close_on(bar, bottom, anchor, across, approach, dropped)
+                    found += [replace(hand, part='handle') for hand in hands]
         for anchor, closing, approach in self._hands(scene, rng):
             stop_if(scene.cancelled)
             found += self._judge.close_on(scene.shape, bottom, anchor, closing, approach, dropped)
         return found
+
+    def _approaches(self, closing: Array) -> Iterator[Array]:
+        """Return the approaches to try with a closing direction, the one from above first."""
+        down = DOWN - (DOWN @ closing) * closing
+        down /= np.linalg.norm(down)
+        for tilt in TILTS:
+            if np.degrees(abs(tilt)) <= self._config.max_tilt_degrees:
+                yield np.cos(tilt) * down + np.sin(tilt) * np.cross(closing, down)
 
     def _anchors(
         self, scene: _Scene, rng: np.random.Generator
@@ -211,12 +225,8 @@ class AntipodalGrasps:
                 if 0.15 < abs(normal[2]) < 0.6:
                     closings.insert(0, normal)
             for closing in closings:
-                down = DOWN - (DOWN @ closing) * closing
-                down /= np.linalg.norm(down)
-                for tilt in TILTS:
-                    if np.degrees(abs(tilt)) <= self._config.max_tilt_degrees:
-                        approach = np.cos(tilt) * down + np.sin(tilt) * np.cross(closing, down)
-                        yield anchor, closing, approach
+                for approach in self._approaches(closing):
+                    yield anchor, closing, approach
 
     def _on_region(
         self, found: list[Candidate], scene: _Scene, dropped: Counter[str]

@@ -63,6 +63,26 @@ def find_region(part: str, shape: ObjectShape, camera: Array, label: str = '') -
     return region
 
 
+def thin_region(shape: ObjectShape, region: Region) -> tuple[ObjectShape, Array]:
+    """Treat a handle as a thin bar that stands out from the body.
+
+    The normals of something a few pixels wide are noise; its sides are taken to look sideways.
+
+    Returns:
+        the handle alone with those normals, and (3,) the horizontal unit direction across it.
+    """
+    points, body = shape.points[region], shape.points[~region]
+    outward = points.mean(axis=0) - body.mean(axis=0)
+    across = np.array([-outward[1], outward[0], 0.0])
+    across /= max(float(np.linalg.norm(across)), 1e-9)
+    sides = points @ across
+    sign = np.where(sides > 0.5 * (sides.min() + sides.max()), 1.0, -1.0)
+    bar = ObjectShape(
+        points, sign[:, None] * across, shape.seen[region], shape.bottom, shape.walls[region]
+    )
+    return bar, across
+
+
 def holds_region(candidate: Candidate, region_points: cKDTree) -> bool:
     """Say whether both fingers of a hand close on a region."""
     reach = 0.5 * candidate.width * candidate.rotation[:, 1]
@@ -123,7 +143,8 @@ def _neck(shape: ObjectShape, camera: Array) -> Region:
 
 def _handle(shape: ObjectShape) -> Region:
     """Take what stands out from the body: a disc that fits the body does not fit into it."""
-    cells = find_outline(shape.surface.points).cells
+    # Only what was seen: a mirror image would have a second handle.
+    cells = find_outline(shape.points[shape.seen]).cells
     nothing = np.zeros(len(shape.points), dtype=bool)
     if len(cells) == 0:
         return nothing
