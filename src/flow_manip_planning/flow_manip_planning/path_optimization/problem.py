@@ -20,7 +20,7 @@ from flow_manip_planning.path_optimization.bands import band_of, Bend, solve_dam
 from flow_manip_planning.path_optimization.terms import Normal, State, Term
 
 START_DAMPING = 1e-4
-MAX_DAMPING = 1e6
+MIN_DAMPING, MAX_DAMPING = 1e-6, 1e6
 MIN_STEP = 1e-5  # [rad] below which nothing changes any more
 
 
@@ -91,27 +91,33 @@ class Problem:
         Raises:
             CancelledError: `cancelled` said so.
         """
-        q, damping = start.copy(), START_DAMPING
+        q, damping, growth = start.copy(), START_DAMPING, 2.0
         cost, band, gradient = self.linearise(q)
         for iteration in range(1, iterations + 1):
             stop_if(cancelled)
-            trial = q.copy()
             try:
-                trial[1:-1] -= solve_damped(band, gradient, damping)
+                step = solve_damped(band, gradient, damping)
             except LinAlgError:
                 damping *= 100.0
                 continue
-            trial[1:-1] = np.clip(trial[1:-1], self.chain.lower, self.chain.upper)
+            trial = q.copy()
+            trial[1:-1] = np.clip(q[1:-1] - step, self.chain.lower, self.chain.upper)
             moved = float(np.abs(trial - q).max())
             new_cost, new_band, new_gradient = self.linearise(trial)
             if new_cost < cost:
+                diagonal = 1.0 + band[0].reshape(step.shape)
+                promised = float((step * (gradient + damping * diagonal * step)).sum())
+                kept = (cost - new_cost) / max(promised, np.finfo(float).tiny)
                 done = cost - new_cost < tolerance * cost or moved < MIN_STEP
                 q, cost, band, gradient = trial, new_cost, new_band, new_gradient
-                damping = max(damping * 0.1, 1e-9)
+                # Nielsen (1999): as much less damping as the step kept what it promised.
+                damping *= min(max(0.1, 1.0 - (2.0 * kept - 1.0) ** 3), 2.0)
+                damping, growth = max(damping, MIN_DAMPING), 2.0
                 if done:
                     return Solution(q, cost, iteration, converged=True)
             elif moved < MIN_STEP or damping > MAX_DAMPING:
                 return Solution(q, cost, iteration, converged=True)
             else:
-                damping = max(damping * 10.0, 1e-6)
+                damping *= growth
+                growth *= 2.0
         return Solution(q, cost, iterations, converged=False)
