@@ -70,7 +70,8 @@ class LocalStages:
             as this says; None follows the flow without looking (open loop).
         monitor: bounds of the deviation from the flow.
         watched: names of the bodies that are tracked, the moved one first, then those that the
-            goal refers to; None: those that the masks of the goal show.
+            goal refers to; None: those that the masks of the goal show. Setting it starts to track
+            them from where they are.
         disturbance: what goes wrong on purpose during the next plan; None: nothing.
         last_monitor: of the last plan, None before.
     """
@@ -108,9 +109,9 @@ class LocalStages:
             self._arm, CellGripper(cell), context, clock=lambda: cell.time
         )
         self.tracking, self.monitor = tracking, MonitorConfig()
-        self.watched: tuple[str, ...] | None = None
         self.disturbance: Disturbance | None = None
         self.last_monitor: ObjectMonitor | None = None
+        self._watched: tuple[str, ...] | None = None
         self._seen: tuple[str | None, ...] = ()
         self._moved: SimulatedTracker | None = None
         self._moved_from: NDArray[np.float64] | None = None
@@ -151,7 +152,8 @@ class LocalStages:
         cancelled: Cancelled,
     ) -> list[ObjectFlow]:
         """Let the generator imagine the object's motion."""
-        self._find(masks)
+        if self.tracking is not None:
+            self._track(self.watched or tuple(self._cell.body_under(mask) for mask in masks))
         return self._generator.generate(
             observation,
             instruction,
@@ -229,14 +231,20 @@ class LocalStages:
         tracked = self._moved.pose(self._cell.time)
         return None if tracked is None else tracked.pose @ invert_transform(self._moved_from)
 
-    def _find(self, masks: Sequence[Mask]) -> None:
-        """Start to track what the masks show, where tracking is wanted."""
-        self._moved = self._moved_from = None
-        if self.tracking is None:
-            return
-        bodies = self.watched or tuple(self._cell.body_under(mask) for mask in masks)
-        self._seen = bodies
-        if bodies and bodies[0] is not None:
+    @property
+    def watched(self) -> tuple[str, ...] | None:
+        """Names of the bodies that are tracked, see the class."""
+        return self._watched
+
+    @watched.setter
+    def watched(self, bodies: tuple[str, ...] | None) -> None:
+        self._watched = bodies
+        self._track(bodies or ())
+
+    def _track(self, bodies: tuple[str | None, ...]) -> None:
+        """Track bodies from where they are now, the moved one first, where that is wanted."""
+        self._seen, self._moved, self._moved_from = bodies, None, None
+        if self.tracking is not None and bodies and bodies[0] is not None:
             self._moved = SimulatedTracker(self._cell, bodies[0], self.tracking)
             tracked = self._moved.pose(self._cell.time)
             self._moved_from = None if tracked is None else tracked.pose
