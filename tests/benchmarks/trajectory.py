@@ -50,6 +50,7 @@ from flow_manip_planning.inverse_kinematics import follow_poses, solve_ik
 from flow_manip_planning.kinematics import pose_errors
 from flow_manip_planning.motion_planner import create_motion_planner
 from flow_manip_planning.path_optimization import (
+    DistanceField,
     DREAM2FLOW,
     Held,
     linear_path,
