@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 import math
+import re
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +95,14 @@ def _also(check: GoalCheck, moved: Moved) -> GoalCheck:
 
 Segment = Callable[[str], Mask]
 
+# What is inserted fits its place: unlike in a bowl it cannot have rolled there.
+INSERTING = re.compile(r'\b(?:insert|plug|slot|thread)', re.IGNORECASE)
+
+
+def is_loose(instruction: Instruction) -> bool:
+    """Say whether the object is put into something in which it rolls or slides as it likes."""
+    return instruction.relation == 'in' and not INSERTING.search(instruction.text)
+
 
 class GoalChecker:
     """Measures the end of a goal and judges it."""
@@ -161,7 +170,7 @@ class GoalChecker:
         """Put a sighting into numbers and words."""
         center = expected.mean(axis=0)
         offset = transform_points(alignment.T_actual_expected, center) - center
-        inside = instruction.relation == 'in'
+        inside = is_loose(instruction)
         metres = float(np.linalg.norm(offset[:2] if inside else offset))
         # What lies in a bowl has rolled there: its rotation says nothing about success.
         degrees = float('nan') if inside else alignment.degrees
@@ -176,7 +185,7 @@ class GoalChecker:
             GoalNotReachedError: the object is beyond a tolerance, or not seen though nothing hides
                 it.
         """
-        inside = instruction.relation == 'in'
+        inside = is_loose(instruction)
         limit = self.config.tolerance_in if inside else self.config.tolerance
         if check.mask is None:
             if check.reference_gone:

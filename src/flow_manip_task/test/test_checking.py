@@ -13,7 +13,7 @@ from flow_manip_core.errors import (
     PeerLostError,
 )
 from flow_manip_core.instruction import parse_instruction
-from flow_manip_core.transforms import make_transform, rotation_about
+from flow_manip_core.transforms import make_transform, rotation_about, transform_points
 from flow_manip_task.alignment import align_clouds
 from flow_manip_task.checking import CheckConfig, GoalChecker, head_noun_phrase
 
@@ -167,3 +167,14 @@ def test_a_ball_shows_no_rotation():
 def test_tolerances_that_nothing_meets_are_refused():
     with pytest.raises(Exception, match='positive'):
         CheckConfig(tolerance=0.0)
+
+
+def test_what_is_inserted_must_not_lean_though_it_may_in_a_bowl():
+    middle = transform_points(GOAL, scene.RED_CUBE.pose[:3, 3])
+    turn = rotation_about((0, 0, 1), 0.6) @ rotation_about((1, 0, 0), 0.6)
+    leaning = make_transform(middle - turn @ scene.RED_CUBE.pose[:3, 3], turn)
+    assert measure(leaning, instruction=PUT_IN).error_metres < 0.03
+    inserting = parse_instruction('insert the red cube into the hole')
+    with pytest.raises(GoalNotReachedError, match='degrees; the limit is 20'):
+        measure(leaning, instruction=inserting)
+    measure(GOAL, instruction=inserting)
