@@ -40,7 +40,7 @@ _PHRASES = (
 def make_close_cabinet_trial(seed: int) -> TaskTrial:
     """Draw a cabinet whose door stands 45 to 75 degrees open, its front turned to the camera."""
     rng = rng_of('close_cabinet', seed)
-    side, place, yaw = sideways(rng, x=(0.38, 0.45), y=(0.15, 0.21), yaw=(58.0, 76.0))
+    side, place, yaw = sideways(rng, x=(0.38, 0.45), y=(0.12, 0.18), yaw=(58.0, 76.0))
     rgb, door = two_colours(rng)
     fixture = door_cabinet(
         'cabinet', rgb=rgb, door_rgb=door, handle_rgb=one_of(HANDLE_COLOURS, rng), hinge=side

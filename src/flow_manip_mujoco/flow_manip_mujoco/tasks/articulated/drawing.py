@@ -109,16 +109,20 @@ def bystanders(rng: np.random.Generator, count: tuple[int, int] = (1, 3)) -> tup
     return tuple(names[i] for i in chosen)
 
 
-def opening_stages(body: str, enough: float) -> tuple[tuple[str, Predicate], ...]:
+def opening_stages(
+    body: str, enough: float, start: float = 0.0
+) -> tuple[tuple[str, Predicate], ...]:
     """Return the stages of opening: touched, moved, half of the way, open with the rest in place.
 
     Args:
         body: of the fixture that moves.
         enough: joint value that counts as open [rad or m].
+        start: joint value after the reset [rad or m].
     """
+    way = enough - start
     return (
         ('touched', touched(body)),
-        ('moved', joint_at_least(body, 0.15 * enough)),
-        ('half open', joint_at_least(body, 0.5 * enough)),
+        ('moved', joint_at_least(body, start + 0.15 * way)),
+        ('half open', joint_at_least(body, start + 0.5 * way)),
         ('open', all_of(joint_at_least(body, enough), others_left_alone(body))),
     )

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.fixtures import FixtureSpec
 from flow_manip_mujoco.fixtures.furniture import drawer_cabinet, oven
-from flow_manip_mujoco.layout import Footing, Scene
+from flow_manip_mujoco.layout import Scene
 from flow_manip_mujoco.tasks.articulated.drawing import (
     bystanders,
     COLOURS,
@@ -53,6 +54,31 @@ _OVEN_PHRASES = (
 )
 
 
+@dataclass(frozen=True)
+class _Opening:
+    """Something to open.
+
+    Attributes:
+        fixture: it is a part of.
+        part: its name there.
+        words: for it.
+        phrases: to draw the instruction from.
+        goal: joint value at the end of the reference [rad or m].
+        enough: joint value that counts as open [rad or m].
+        start: joint value after the reset [rad or m].
+        bystanders: least and largest number.
+    """
+
+    fixture: FixtureSpec
+    part: str
+    words: str
+    phrases: tuple[str, ...]
+    goal: float
+    enough: float
+    start: float = 0.0
+    bystanders: tuple[int, int] = (1, 3)
+
+
 def make_open_drawer_trial(seed: int) -> TaskTrial:
     """Draw a cabinet with one drawer, up to a fifth of the needed way open already."""
     rng = rng_of('open_drawer', seed)
@@ -65,10 +91,11 @@ def make_open_drawer_trial(seed: int) -> TaskTrial:
         handle_rgb=one_of(HANDLE_COLOURS, rng),
         front_height=float(rng.uniform(0.10, 0.15)),
     )
-    joints = {'cabinet_drawer0': float(rng.uniform(0.0, 0.2 * DRAWER_OPEN))}
-    return _opening_trial(
-        seed, rng, fixture, 'drawer0', _DRAWER_PHRASES, 'drawer', joints, DRAWER_GOAL, DRAWER_OPEN
+    start = float(rng.uniform(0.0, 0.2 * DRAWER_OPEN))
+    opening = _Opening(
+        fixture, 'drawer0', 'drawer', _DRAWER_PHRASES, DRAWER_GOAL, DRAWER_OPEN, start
     )
+    return _opening_trial(seed, rng, opening)
 
 
 def make_open_top_drawer_trial(seed: int) -> TaskTrial:
@@ -79,46 +106,37 @@ def make_open_top_drawer_trial(seed: int) -> TaskTrial:
     fixture = drawer_cabinet(
         'chest', count, rgb=rgb, front_rgb=front, handle_rgb=one_of(HANDLE_COLOURS, rng)
     )
-    return _opening_trial(
-        seed,
-        rng,
-        fixture,
-        'drawer0',
-        _TOP_DRAWER_PHRASES,
-        'top drawer',
-        {},
-        DRAWER_GOAL,
-        DRAWER_OPEN,
+    opening = _Opening(
+        fixture, 'drawer0', 'top drawer', _TOP_DRAWER_PHRASES, DRAWER_GOAL, DRAWER_OPEN
     )
+    return _opening_trial(seed, rng, opening)
 
 
 def make_open_oven_trial(seed: int) -> TaskTrial:
     """Draw a table oven, its door shut."""
     rng = rng_of('open_oven', seed)
     fixture = oven('oven', rgb=one_of(COLOURS, rng), handle_rgb=one_of(HANDLE_COLOURS, rng))
-    return _opening_trial(
-        seed, rng, fixture, 'door', _OVEN_PHRASES, 'oven door', {}, OVEN_GOAL, OVEN_OPEN
+    opening = _Opening(
+        fixture, 'door', 'oven door', _OVEN_PHRASES, OVEN_GOAL, OVEN_OPEN, bystanders=(1, 2)
     )
+    return _opening_trial(seed, rng, opening)
 
 
-def _opening_trial(
-    seed: int,
-    rng: np.random.Generator,
-    fixture: FixtureSpec,
-    part: str,
-    phrases: tuple[str, ...],
-    words: str,
-    joints: dict[str, float],
-    goal: float,
-    enough: float,
-) -> TaskTrial:
-    """Place a fixture sideways with its bystanders; one step opens `part` to `goal`."""
-    body, instruction = fixture.body_name(part), one_of(phrases, rng)
-    _, place, yaw = sideways(rng, x=(0.42, 0.51), y=(0.15, 0.22), yaw=(56.0, 78.0))
-    footing: Footing = footing_with_grip_at(fixture, part, place, yaw)
-    scene = Scene(bystanders(rng), 0, {fixture.name: footing}, (fixture,), joints)
-    step = TaskStep(instruction, words, body, _opening(body, goal))
-    return TaskTrial(seed, instruction, scene, (step,), opening_stages(body, enough))
+def _opening_trial(seed: int, rng: np.random.Generator, opening: _Opening) -> TaskTrial:
+    """Place a fixture sideways with its bystanders; the only step opens the part."""
+    fixture = opening.fixture
+    body, instruction = fixture.body_name(opening.part), one_of(opening.phrases, rng)
+    _, place, yaw = sideways(rng, x=(0.42, 0.51), y=(0.12, 0.18), yaw=(56.0, 78.0))
+    scene = Scene(
+        bystanders(rng, opening.bystanders),
+        0,
+        {fixture.name: footing_with_grip_at(fixture, opening.part, place, yaw)},
+        (fixture,),
+        {body: opening.start},
+    )
+    step = TaskStep(instruction, opening.words, body, _opening(body, opening.goal))
+    stages = opening_stages(body, opening.enough, opening.start)
+    return TaskTrial(seed, instruction, scene, (step,), stages)
 
 
 def _opening(body: str, goal: float) -> Callable[[SimulatedCell], ReferenceMotion]:

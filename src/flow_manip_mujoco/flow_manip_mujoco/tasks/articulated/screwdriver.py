@@ -16,8 +16,8 @@ _STEEL = (0.70, 0.71, 0.73)
 
 def screwdriver(colour: str, rgb: tuple[float, float, float]) -> ObjectSpec:
     """Return a screwdriver along x, its handle at -x, octagonal so that it does not roll."""
-    flat = HANDLE_RADIUS * np.cos(np.pi / 8)
-    edge = HANDLE_RADIUS * np.sin(np.pi / 8)
+    flat = HANDLE_RADIUS * float(np.cos(np.pi / 8))
+    edge = HANDLE_RADIUS * float(np.sin(np.pi / 8))
     half, total = HANDLE_LENGTH / 2, HANDLE_LENGTH + SHAFT_LENGTH
     middle, tip = half - total / 2, total / 2
     parts = [

@@ -63,7 +63,7 @@ def make_toolbox_trial(seed: int) -> TaskTrial:
     )
     colour = one_of(('red', 'yellow', 'blue', 'orange', 'green'), rng)
     tool = screwdriver(colour, WORDS[colour])
-    side, place, yaw = sideways(rng, x=(0.45, 0.55), y=(0.10, 0.16), yaw=(50.0, 75.0))
+    side, place, yaw = sideways(rng, x=(0.47, 0.56), y=(0.08, 0.14), yaw=(55.0, 80.0))
     footings = {
         _BOX: footing_with_grip_at(box, 'lid', place, yaw),
         tool.name: _beside(rng, side),
