@@ -13,7 +13,7 @@ from scipy import ndimage
 from flow_manip_core.errors import NoGraspError
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.robot import Context
-from flow_manip_core.transforms import make_transform
+from flow_manip_core.transforms import invert_transform, make_transform, transform_points
 from flow_manip_planning.kinematics import Array
 from flow_manip_planning.robot_model import RobotModel
 
@@ -71,8 +71,9 @@ def perceive(
 ) -> Surroundings:
     """Split an observation into support, object and obstacles.
 
-    Obstacles are filled down to the support: what is under a seen surface counts as occupied.
-    Unseen space behind an object is free. Points within 2 cm of the robot's own shape at the
+    Obstacles are filled down to the support: what is under a seen surface counts as occupied
+    where the camera does not see through it (under a peg or a table it does). Unseen space behind
+    an object is free. Points within 2 cm of the robot's own shape at the
     observed joints are dropped if `robot` is given.
 
     Raises:
@@ -102,7 +103,8 @@ def perceive(
     rise = scene.support_at(above) - scene.support_height
     obstacles = fill_columns(above - rise[:, None] * UP, scene.support_height, voxel)
     rise = scene.support_at(obstacles) - scene.support_height
-    return replace(scene, obstacles=obstacles + rise[:, None] * UP)
+    obstacles = obstacles + rise[:, None] * UP
+    return replace(scene, obstacles=obstacles[~seen_through(obstacles, observation, voxel)])
 
 
 def flying_pixels(depth: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -188,6 +190,24 @@ def fill_columns(points: Array, floor: float, voxel: float, min_points: int = 2)
     centers[:, :2] = (columns[index] + 0.5) * voxel
     centers[:, 2] = floor + (level + 0.5) * voxel
     return centers
+
+
+def seen_through(centers: Array, observation: Observation, voxel: float) -> NDArray[np.bool_]:
+    """Say which of (V, 3) voxels are surely free: the camera sees something behind all of each."""
+    if len(centers) == 0:
+        return np.zeros(0, dtype=bool)
+    local = transform_points(invert_transform(observation.T_world_camera), centers)
+    camera = observation.camera
+    # The nearest depth within the cube's outline; where there is none, nothing is known.
+    depth = np.where(np.isfinite(observation.depth), observation.depth, 0.0)
+    outline = np.sqrt(3.0) * voxel * camera.fx / max(float(np.median(local[:, 2])), voxel)
+    nearest = ndimage.minimum_filter(depth, size=2 * int(np.ceil(outline / 2)) + 1)
+    pixels = np.nan_to_num(camera.project(local), nan=-1.0)
+    u, v = np.rint(pixels).astype(np.int64).T
+    inside = (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
+    free = np.zeros(len(centers), dtype=bool)
+    free[inside] = nearest[v[inside], u[inside]] > local[inside, 2] + 2.0 * voxel
+    return free
 
 
 def thin_out(points: Array, voxel: float) -> Array:

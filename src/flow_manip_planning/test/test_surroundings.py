@@ -2,6 +2,8 @@
 import numpy as np
 import pytest
 
+from flow_manip_core.camera import CameraModel
+from flow_manip_core.observation import Observation
 from flow_manip_core.transforms import make_transform
 from flow_manip_planning.collision_world import CollisionWorld
 from flow_manip_planning.inverse_kinematics import solve_ik
@@ -9,6 +11,7 @@ from flow_manip_planning.surroundings import (
     fill_columns,
     fit_support,
     flying_pixels,
+    seen_through,
     support_height,
     Surroundings,
     thin_out,
@@ -74,6 +77,35 @@ def test_columns_reach_from_the_seen_top_to_the_floor_and_noise_is_dropped():
     cells = fill_columns(top, 0.0, 0.01)
     np.testing.assert_allclose(cells[:, :2], np.tile([0.105, 0.105], (5, 1)))
     np.testing.assert_allclose(sorted(cells[:, 2]), [0.005, 0.015, 0.025, 0.035, 0.045])
+
+
+def looking_down(depth):
+    """Return a camera 1 m above the origin that looks straight down, its depths (H, W) [m]."""
+    height, width = depth.shape
+    T_world_camera = make_transform([0.0, 0.0, 1.0], np.diag([1.0, -1.0, -1.0]))
+    return Observation(
+        color=np.zeros((height, width, 3), np.uint8),
+        depth=depth.astype(np.float32),
+        camera=CameraModel.from_fov(width, height, 0.6),
+        T_world_camera=T_world_camera,
+        frame_id='world',
+        stamp=0.0,
+        joint_positions={},
+    )
+
+
+def test_what_the_camera_sees_through_is_free():
+    depth = np.ones((120, 160))
+    depth[:, :80] = 0.8  # something 0.2 m high on the left
+    depth[:20] = np.nan
+    observation = looking_down(depth)
+    middle_left, middle_right = [-0.1, 0.0, 0.1], [0.1, 0.0, 0.1]
+    on_the_floor, unknown = [0.1, 0.0, 0.004], [0.1, 0.27, 0.1]
+    centers = np.array([middle_left, middle_right, on_the_floor, unknown, [0.0, 0.0, 2.0]])
+    free = seen_through(centers, observation, 0.008)
+    np.testing.assert_array_equal(free, [False, True, False, False, False])
+    # At the edge a part of the cube is behind what is seen.
+    assert not seen_through(np.array([[0.001, 0.0, 0.1]]), observation, 0.008)[0]
 
 
 def test_pixels_between_two_surfaces_are_flying():
