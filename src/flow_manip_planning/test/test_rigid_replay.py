@@ -11,6 +11,7 @@ from flow_manip_core.errors import CancelledError, DegenerateFlowError, Unreacha
 from flow_manip_core.rigid import fit_flow_transforms
 from flow_manip_core.transforms import make_transform
 from flow_manip_planning.flow_planner import create_flow_planner
+from flow_manip_planning.flow_planner.rigid_replay import adjacent_transforms
 from flow_manip_planning.grasp import GRASP_PROPOSERS
 from flow_manip_planning.grasp.start_tested import StartTestedConfig, StartTestedGrasps
 
@@ -62,6 +63,28 @@ def test_outliers_are_replayed_with_the_rest(replay, cube):
     centre = np.append(points[0].mean(axis=0), 1.0)
     lifted = (plan.object_poses[-1] @ centre)[2] - flow.points[-1].mean(axis=0)[2]
     assert lifted == pytest.approx(0.02, abs=0.006)
+
+
+def test_neighbouring_fits_agree_without_noise_and_add_up_errors_where_points_get_lost(cube):
+    flow = cube[2]
+    fitted, _ = fit_flow_transforms(flow)
+    np.testing.assert_allclose(adjacent_transforms(flow), fitted, atol=1e-5)
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.01, flow.points.shape).astype(np.float32)
+    seen = rng.random(flow.points.shape[:2]) < 0.5
+    noisy = replace(flow, points=flow.points + noise, confidence=seen.astype(np.float32))
+    centre = np.append(flow.points[0].mean(axis=0), 1.0)
+
+    def error(poses):
+        return np.linalg.norm((poses - fitted) @ centre, axis=1)[-5:].mean()
+
+    assert error(adjacent_transforms(noisy)) > 2 * error(fit_flow_transforms(noisy)[0])
+
+
+def test_the_adjacent_way_is_a_parameter(context, proposer, cube):
+    parameters = {'backend': 'rigid_replay', 'rigid_replay': {'adjacent': True}}
+    plan = create_flow_planner(parameters, context, proposer).plan(*cube, seed=1)
+    np.testing.assert_allclose(plan.object_poses, adjacent_transforms(cube[2]))
 
 
 def test_what_is_out_of_reach_later_is_found_out_too_late(replay, cube):

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A baseline: the rigid transforms of the flow, replayed by the hand.
+"""Two baselines: the rigid transforms of the flow, replayed by the hand.
 
 After RIGVid (Patel et al. 2025, arXiv 2507.00990), as Dream2Flow compares itself with it: one
 least-squares fit per step against the first frame, applied to the pose of the grasp, inverse
-kinematics pose by pose. No outliers are rejected, nothing is smoothed or optimised, the grasp is
-the best one that works at the start, and what the hand or the object meets on the way is not
-looked at. Approach and retreat are planned as by every planner here, so that the difference is
-the flow's.
+kinematics pose by pose. After AVDC (Ko et al. 2023, arXiv 2310.08576) with `adjacent`: each step
+is fitted against the one before and the transforms are multiplied, so that errors add up. No
+outliers are rejected, nothing is smoothed or optimised, the grasp is the best one that works at
+the start, and what the hand or the object meets on the way is not looked at. Approach and retreat
+are planned as by every planner here, so that the difference is the flow's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -46,6 +47,7 @@ from flow_manip_planning.timing import time_path
 class RigidReplayConfig:
     """Parameters; those that `rigid_path` has too mean the same."""
 
+    adjacent: bool = _doc(False, 'Fit each step to the one before instead of to the first')
     max_grasps: int = _doc(64, 'How many proposals to ask for')
     approach_distance: float = _doc(0.1, 'Straight way from pre-grasp to grasp [m]')
     retreat_distance: float = _doc(0.1, 'Straight way back after the release [m]')
@@ -100,13 +102,17 @@ class RigidReplayPlanner:
         seed: int = 0,
         on_stage: Callable[[str, float], None] = ignore_stage,
         cancelled: Cancelled = never_cancelled,
-        **hints: object,
     ) -> Plan:
-        """Return a plan; see `FlowPlanner`. Hints (a contact) are not used."""
+        """Return a plan; see `FlowPlanner`."""
         on_stage('proposing grasps', 0.0)
         scene = self._scene(observation, mask, flow, seed, cancelled)
         grasps = self._proposer.propose(
-            observation, mask, max_grasps=self._config.max_grasps, seed=seed, cancelled=cancelled
+            observation,
+            mask,
+            max_grasps=self._config.max_grasps,
+            contact=flow.contact,
+            seed=seed,
+            cancelled=cancelled,
         )
         on_stage('solving inverse kinematics', 0.4)
         start = first_start(
@@ -141,7 +147,9 @@ class RigidReplayPlanner:
         cancelled: Cancelled,
     ) -> _Scene:
         """Fit the flow and read the scene."""
-        poses, _ = fit_flow_transforms(flow)
+        poses = (
+            adjacent_transforms(flow) if self._config.adjacent else fit_flow_transforms(flow)[0]
+        )
         surroundings = perceive(observation, mask, self._context, self._robot)
         return _Scene(
             surroundings=surroundings,
@@ -240,3 +248,22 @@ class RigidReplayPlanner:
             factor * config.acceleration_scale * self._robot.max_acceleration,
             max_speed=max_speed,
         )
+
+
+def adjacent_transforms(flow: ObjectFlow) -> Array:
+    """Return (T, 4, 4) T_world_start as the product of the fits between neighbouring steps.
+
+    Raises:
+        DegenerateFlowError: a step has too few visible points.
+    """
+    poses = [np.eye(4)]
+    for step in range(1, flow.num_steps):
+        pair = slice(step - 1, step + 1)
+        neighbours = replace(
+            flow,
+            points=flow.points[pair],
+            confidence=flow.confidence[pair],
+            times=flow.times[pair],
+        )
+        poses.append(fit_flow_transforms(neighbours)[0][1] @ poses[-1])
+    return np.array(poses)

@@ -43,7 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         '--baseline',
-        choices=('rigid_replay',),
+        choices=('rigid_replay', 'adjacent_replay'),
         help="rows beside the pipeline's: the flow's rigid transforms, replayed",
         **several,
     )

@@ -15,8 +15,9 @@ from flow_manip_task.evaluation.flow_sources import SourceSpec
 CLOSED, OPEN = 'closed', 'open'
 LOOPS = (CLOSED, OPEN)
 # '' is the pipeline itself.
-RIGID_REPLAY, NO_GOAL_IK = 'rigid_replay', 'no_goal_ik'
-BASELINES = ('', RIGID_REPLAY, NO_GOAL_IK)
+RIGID_REPLAY, ADJACENT_REPLAY = 'rigid_replay', 'adjacent_replay'
+NO_GOAL_IK = 'no_goal_ik'
+BASELINES = ('', RIGID_REPLAY, ADJACENT_REPLAY, NO_GOAL_IK)
 DISTURBANCES = ('', 'slip', 'push', 'moved_target')  # of flow_manip_mujoco.disturbances
 MAX_SEED = 2**32 - 1
 
@@ -32,7 +33,7 @@ class Condition:
         flow: 'oracle', 'noisy:<metres>[:<dropout>]' or 'generated', as `SourceSpec` writes it.
         loop: 'closed': watched while it moves and tried again as the pipeline says; 'open':
             tried once, unwatched.
-        baseline: '' for the pipeline itself, 'rigid_replay' or 'no_goal_ik'.
+        baseline: '' for the pipeline itself, 'rigid_replay', 'adjacent_replay' or 'no_goal_ik'.
         disturbance: what goes wrong on purpose once per trial: '', 'slip', 'push' or
             'moved_target'.
     """

@@ -23,6 +23,7 @@ from flow_manip_mujoco.disturbances import Disturbance, make_disturbance
 from flow_manip_mujoco.object_tracker import TrackerConfig
 from flow_manip_mujoco.tasks import TASKS, TaskSpec, TaskStep, TaskTrial
 from flow_manip_task.evaluation.conditions import (
+    ADJACENT_REPLAY,
     Condition,
     Job,
     nearest,
@@ -130,8 +131,9 @@ def build_pipeline(condition: Condition, cell: SimulatedCell) -> Pipeline:
     if condition.loop == OPEN:
         parameters.setdefault('task_node', {})['max_attempts'] = 1
     planning = parameters['planning_node']
-    if condition.baseline == RIGID_REPLAY:
-        planning['backend'] = RIGID_REPLAY
+    if condition.baseline in (RIGID_REPLAY, ADJACENT_REPLAY):
+        adjacent = condition.baseline == ADJACENT_REPLAY
+        planning |= {'backend': RIGID_REPLAY, RIGID_REPLAY: {'adjacent': adjacent}}
     elif condition.baseline == NO_GOAL_IK:
         tested = planning['grasp']
         planning['grasp'] = {'backend': START_TESTED, START_TESTED: {'proposer': tested}}
