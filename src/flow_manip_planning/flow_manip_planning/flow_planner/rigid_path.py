@@ -18,8 +18,6 @@ from scipy.interpolate import CubicSpline
 from flow_manip_core.errors import (
     FlowManipError,
     InCollisionError,
-    LimitsError,
-    NoPathError,
     UnreachableError,
 )
 from flow_manip_core.flow import ObjectFlow
@@ -28,19 +26,20 @@ from flow_manip_core.parts import part_of
 from flow_manip_core.plan import Grasp, Plan, PlanSegment, Trajectory
 from flow_manip_core.robot import Context
 from flow_manip_core.transforms import transform_points
-from flow_manip_planning.arm_paths import arm_paths, ArmPath, Request
+from flow_manip_planning.arm_paths import arm_paths, ArmPath, Pivot, Request
 from flow_manip_planning.cancelling import Cancelled, never_cancelled, stop_if
 from flow_manip_planning.collision_world import CollisionWorld, HeldObject
 from flow_manip_planning.flow_planner import ignore_stage
 from flow_manip_planning.flow_planner.settings import RigidPathConfig
 from flow_manip_planning.flow_to_poses import fit_motion
+from flow_manip_planning.flow_to_poses.motion import REVOLUTE
 from flow_manip_planning.grasp import GraspProposer
 from flow_manip_planning.grasp.completion import complete_object, ObjectShape
 from flow_manip_planning.grasp.hand import opening_of
 from flow_manip_planning.guided import is_guided, seen_shape, without_swept
 from flow_manip_planning.inverse_kinematics import random_starts
 from flow_manip_planning.kinematics import Array
-from flow_manip_planning.motion_planner import create_motion_planner, MotionPlanner
+from flow_manip_planning.motion_planner import create_motion_planner, MotionPlanner, NO_WAY
 from flow_manip_planning.motion_planner.rounding import round_corners
 from flow_manip_planning.object_path import (
     ObjectPath,
@@ -53,6 +52,8 @@ from flow_manip_planning.surroundings import perceive, Surroundings
 from flow_manip_planning.timing import time_path
 
 GRASPS_PER_BATCH = 24
+BAR_REACH = 0.03  # [m] around the tool centre point: the bar that a hand turns on
+PIVOT_CHECKS = 10  # steps at which such a hand is tested against its part
 FREE, CONTACT, FLOW = 'free', 'contact', 'flow'
 
 
@@ -217,7 +218,7 @@ class RigidPathPlanner:
                 try:
                     on_stage('planning motion', 0.85)
                     return way, self._segments(world, task, way, on_stage)
-                except (NoPathError, LimitsError) as error:
+                except NO_WAY as error:
                     rejections[error.name.lower().replace('_', ' ')] += 1
                     last_error, tries = error, tries + 1
                     if tries >= self._config.max_tries:
@@ -247,6 +248,7 @@ class RigidPathPlanner:
             home=self._robot.home,
             workspace=self._context.rig.workspace,
             cancelled=task.cancelled,
+            pivot=_pivot(task),
         )
 
     def _collision(
@@ -266,7 +268,25 @@ class RigidPathPlanner:
         poses = self._robot.chain.forward(way.follow)
         if held.hits_arm(poses, task.dense.poses).any():
             return 'object hits the arm'
+        if way.pivots and self._pivot_hits(world, task, way):
+            return 'hand hits the part it turns on'
         return None
+
+    def _pivot_hits(self, world: CollisionWorld, task: _Task, way: ArmPath) -> bool:
+        """Say whether a hand that turns less than its part runs into it, apart from the bar."""
+        bar = np.linalg.norm(task.shape.points - way.hand[0, :3, 3], axis=1) < BAR_REACH
+        part, last = task.shape.points[~bar], len(way.follow) - 1
+        checked = np.unique(np.linspace(0, last, PIVOT_CHECKS + 1).astype(int)[1:])
+        try:
+            for step in checked:
+                stop_if(task.cancelled)
+                world.set_object(transform_points(task.dense.poses[step], part))
+                if world.collides(way.follow[step], way.grasp.width):
+                    return True
+            opening = opening_of(way.grasp, self._context.robot.gripper)
+            return world.first_collision(way.retreat, opening) is not None
+        finally:
+            world.set_object(None)
 
     def _segments(
         self,
@@ -296,7 +316,7 @@ class RigidPathPlanner:
                 gripper_effort=min(config.grip_effort, gripper.max_effort),
                 expect_object=True,
             ),
-            PlanSegment('follow', self._follow(world, task, way), holding=True),
+            PlanSegment('follow', self._along_flow(world, task, way), holding=True),
         ]
         if not task.releases:
             return segments
@@ -309,6 +329,12 @@ class RigidPathPlanner:
             home = self._free_motion(world, task, way.retreat[-1], self._robot.home, opening)
             segments.append(PlanSegment('home', home))
         return segments
+
+    def _along_flow(self, world: CollisionWorld, task: _Task, way: ArmPath) -> Trajectory:
+        """Follow the flow, by hand poses where the object does not turn as the hand does."""
+        if way.pivots:
+            return RigidPathPlanner._follow(self, world, task, way)
+        return self._follow(world, task, way)
 
     def _follow(self, world: CollisionWorld, task: _Task, way: ArmPath) -> Trajectory:
         """Polish and time the way along the flow; unpolished where the polished one collides."""
@@ -358,3 +384,11 @@ class RigidPathPlanner:
         if any('collision' in reason or 'hits' in reason for reason in rejections):
             return InCollisionError(text)
         return UnreachableError(text)
+
+
+def _pivot(task: _Task) -> Pivot | None:
+    """Return the hinge of a guided part."""
+    joint = task.path.joint
+    if not task.guided or joint is None or joint.kind != REVOLUTE:
+        return None
+    return Pivot(joint.axis, joint.values(task.dense.poses))
