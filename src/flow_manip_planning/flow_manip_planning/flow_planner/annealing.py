@@ -233,7 +233,7 @@ class AnnealingPlanner(RigidPathPlanner):
         check = FollowCheck(
             self._robot,
             self._config,
-            HeldObject(self._robot, task.surroundings, task.shape.points),
+            None if task.guided else HeldObject(self._robot, task.surroundings, task.shape.points),
             task.shape.center,
         )
         check.check_end(follow[-1], wanted)
@@ -248,6 +248,9 @@ class AnnealingPlanner(RigidPathPlanner):
         shape = task.shape.points
         shape = shape[farthest_points(shape, self._config.collision_points)]
         scale = PoseScale(self._context.rig.workspace, yaw_of(grasp))
+        around = task.surroundings
+        if task.guided:  # what guides a part is no obstacle to it
+            around = replace(around, obstacles=np.empty((0, 3)))
         cost = KeyframeCost(
             self._robot,
             self._config,
@@ -255,7 +258,7 @@ class AnnealingPlanner(RigidPathPlanner):
             grasp,
             frames[0],
             shape,
-            held_field(task.surroundings, task.shape.points, task.path),
+            held_field(around, task.shape.points, task.path),
             start,
         )
         x, poses = scale.numbers(grasp), [grasp]

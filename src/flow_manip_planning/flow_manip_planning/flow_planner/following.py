@@ -14,6 +14,7 @@ from flow_manip_core.transforms import invert_transform, transform_points
 from flow_manip_planning.collision_world import CollisionWorld, HeldObject
 from flow_manip_planning.documented import documented as _doc
 from flow_manip_planning.flow_planner.settings import RigidPathConfig
+from flow_manip_planning.flow_to_poses import fit_motion, ObjectMotion
 from flow_manip_planning.kinematics import Array, pose_errors
 from flow_manip_planning.object_path import ObjectPath
 from flow_manip_planning.path_optimization import DistanceField
@@ -71,7 +72,20 @@ def tracked_path(flow: ObjectFlow, config: TrackedConfig) -> TrackedPath:
             f'within {1000 * tracked.noise:.1f} mm of a rigid motion, '
             f'{config.min_agreement:.0%} are needed'
         )
-    return TrackedPath(flow.times - flow.times[0], tracked.poses, tracked=tracked)
+    times = flow.times - flow.times[0]
+    motion = _on_a_joint(flow, config)
+    if motion is not None:
+        return TrackedPath(times, motion.poses, motion.joint, tracked)
+    return TrackedPath(times, tracked.poses, tracked=tracked)
+
+
+def _on_a_joint(flow: ObjectFlow, config: TrackedConfig) -> ObjectMotion | None:
+    """Return the motion of a part on a joint; None where it is free or too little is seen."""
+    try:
+        motion = fit_motion(flow, config.fit)
+    except DegenerateFlowError:
+        return None
+    return motion if motion.joint is not None else None
 
 
 def held_field(surroundings: Surroundings, shape: Array, path: ObjectPath) -> DistanceField:
@@ -98,13 +112,13 @@ class FollowCheck:
     Attributes:
         robot: the arm.
         config: how far off it may be.
-        held: the object.
+        held: the object; None for a part of a fixture, which touches what guides it.
         middle: (3,) of the object at the start, in the world.
     """
 
     robot: RobotModel
     config: TrackedConfig
-    held: HeldObject
+    held: HeldObject | None
     middle: Array
 
     def check(
@@ -129,6 +143,8 @@ class FollowCheck:
         poses = chain.forward(q)
         carried = poses.tip @ invert_transform(grasp)
         self._check_deviation(carried, wanted)
+        if self.held is None:
+            return
         if self.held.colliding_steps(carried).any():
             raise NoPathError('the object runs into the scene on the optimised way')
         if self.held.hits_arm(poses, carried).any():

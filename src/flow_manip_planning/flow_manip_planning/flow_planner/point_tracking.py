@@ -81,30 +81,29 @@ class PointTrackingPlanner(RigidPathPlanner):
         check = FollowCheck(
             self._robot,
             self._config,
-            HeldObject(self._robot, task.surroundings, task.shape.points),
+            None if task.guided else HeldObject(self._robot, task.surroundings, task.shape.points),
             task.shape.center,
         )
-        field = DistanceField(task.surroundings)
-        held = Held(
-            way.grasp.T_world_tcp,
-            task.shape.points,
-            held_field(task.surroundings, task.shape.points, task.path),
-        )
+        grasp, field = way.grasp.T_world_tcp, DistanceField(task.surroundings)
+        held = None
+        if not task.guided:
+            around = held_field(task.surroundings, task.shape.points, task.path)
+            held = Held(grasp, task.shape.points, around)
         try:
             q = self._solve(task, way, field, held, 1.0)
-            check.check(q, held.grasp, task.dense.poses, world, way.grasp.width)
+            check.check(q, grasp, task.dense.poses, world, way.grasp.width)
         except NoPathError:
             q = self._solve(task, way, field, held, STIFFER)
-            check.check(q, held.grasp, task.dense.poses, world, way.grasp.width)
+            check.check(q, grasp, task.dense.poses, world, way.grasp.width)
         trajectory = self._timed(q, FLOW, task.dense.times)
-        check.check_end(trajectory.positions[-1], task.path.poses[-1] @ held.grasp)
+        check.check_end(trajectory.positions[-1], task.path.poses[-1] @ grasp)
         margin = float(self._robot.chain.limit_margin(trajectory.positions).min())
         if margin < 0:
             raise NoPathError(f'between two steps a joint is {-margin:.4f} rad over its limit')
         return trajectory
 
     def _solve(
-        self, task: _Task, way: ArmPath, field: DistanceField, held: Held, stiffness: float
+        self, task: _Task, way: ArmPath, field: DistanceField, held: Held | None, stiffness: float
     ) -> Array:
         """Return (K, J) joints; the ends are those that the grasp was tested with."""
         config = self._config
@@ -122,7 +121,7 @@ class PointTrackingPlanner(RigidPathPlanner):
         optimizer = PathOptimizer(self._robot, task.surroundings, weights, held, field)
         if len(way.follow) < 3:
             return way.follow
-        targets = point_targets(task.path, task.flow, task.dense.times, held.grasp)
+        targets = point_targets(task.path, task.flow, task.dense.times, way.grasp.T_world_tcp)
         return optimizer.track(
             way.follow,
             targets,
