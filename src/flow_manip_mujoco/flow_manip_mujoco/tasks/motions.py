@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from scipy.spatial.transform import Rotation, Slerp
 
+from flow_manip_core.errors import InvalidInputError
 from flow_manip_core.transforms import transform_points
 from flow_manip_mujoco.cell import SimulatedCell
+from flow_manip_mujoco.fixtures import FixtureBody, FixtureSpec
 from flow_manip_mujoco.tasks.task import ReferenceMotion
 
 Pose = NDArray[np.float64]
@@ -69,10 +71,11 @@ def joint_motion(
     """Return the motion of a fixture's part until its joint has `value` [rad or m], and its grip.
 
     The part follows its own slide or hinge from where it is, at rest at both ends.
+
+    Raises:
+        InvalidInputError: `body` has no joint.
     """
-    fixture, part = next(
-        (f, b) for f in cell.fixtures for b in f.moving if f.body_name(b.name) == body
-    )
+    fixture, part = _moving_part(cell, body)
     T_world_fixture = cell.body_pose(fixture.name)
     now = cell.fixture_joints()[body]
     grip = None if part.grip is None else np.array(part.grip)
@@ -152,6 +155,15 @@ def carrying_height(
 def minimum_jerk(share: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return 0..1 from rest to rest for 0..1 of the time (Flash and Hogan 1985)."""
     return share**3 * (10.0 - 15.0 * share + 6.0 * share**2)
+
+
+def _moving_part(cell: SimulatedCell, body: str) -> tuple[FixtureSpec, FixtureBody]:
+    """Return the fixture and the part of it that the simulator calls `body`."""
+    for fixture in cell.fixtures:
+        for part in fixture.moving:
+            if fixture.body_name(part.name) == body:
+                return fixture, part
+    raise InvalidInputError(f"'{body}' has no joint; there are {list(cell.fixture_joints())}")
 
 
 def _raised(point: NDArray[np.float64], height: float) -> NDArray[np.float64]:
