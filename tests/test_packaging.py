@@ -25,6 +25,7 @@ KEYS = {
     'cv2': 'python3-opencv',
     'imageio_ffmpeg': 'python3-imageio',
     'matplotlib': 'python3-matplotlib',
+    'msgpack': 'python3-msgpack',
     'numpy': 'python3-numpy',
     'PIL': 'python3-pil',
     'pinocchio': 'pinocchio',

@@ -21,6 +21,7 @@ INSTALL_COMMANDS = {
     'viser': 'pip install viser',
     'cv2': 'pip install "opencv-python-headless<5"',
     'mcap': 'pip install mcap mcap-ros2-support',
+    'msgpack': 'pip install msgpack',
     'moveit': 'sudo apt install ros-jazzy-moveit-py ros-jazzy-moveit',
     'moveit_msgs': 'sudo apt install ros-jazzy-moveit-msgs',
     'octomap_msgs': 'sudo apt install ros-jazzy-octomap-msgs',

@@ -50,5 +50,9 @@ class GraspProposer(Protocol):
 
 
 GRASP_PROPOSERS: Registry[GraspProposer] = Registry(
-    'grasp', {'antipodal': 'flow_manip_planning.grasp.antipodal:AntipodalGrasps'}
+    'grasp',
+    {
+        'antipodal': 'flow_manip_planning.grasp.antipodal:AntipodalGrasps',
+        'remote': 'flow_manip_planning.grasp.remote:RemoteGrasps',
+    },
 )
