@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One cell for all tests: building it takes most of a second, resetting it a tenth."""
+"""One cell for all tests: building it takes most of a second, resetting it a tenth.
+
+The helpers beside the tests are importable.
+"""
+
+from pathlib import Path
+import sys
 
 import pytest
 
 from flow_manip_mujoco.cell import SimulatedCell
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope='session')
