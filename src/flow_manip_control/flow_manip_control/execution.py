@@ -195,8 +195,7 @@ class PlanExecutor:
         if monitor is not None:
             watches.append(lambda: monitor.look(index, self._joints(segment)))
         if segment.holding and held is not None:
-            tracked = monitor if monitor is not None and monitor.tracking else None
-            watches.append(lambda: self._fingers(segment, held, tracked))
+            watches.append(lambda: self._fingers(segment, held, monitor))
         if segment.holding and index in progress:
             hand = HandWatch(
                 self._config.compliance, progress[index], self._limits.tcp_pose, self._clock
@@ -252,7 +251,7 @@ class PlanExecutor:
             f"during '{segment.name}' the fingers closed from {held:.3f} to {width:.3f} m: the "
             'hand is empty'
         )
-        if monitor is None:
+        if monitor is None or not monitor.tracking:
             return ObjectLostError(what)
         last = f'; it was last {monitor.last}' if monitor.last is not None else ''
         return SlipError(what + last)

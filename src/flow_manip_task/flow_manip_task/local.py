@@ -152,8 +152,10 @@ class LocalStages:
         cancelled: Cancelled,
     ) -> list[ObjectFlow]:
         """Let the generator imagine the object's motion."""
-        if self.tracking is not None:
-            self._track(self.watched or tuple(self._cell.body_under(mask) for mask in masks))
+        seen: tuple[str | None, ...] = ()
+        if self.tracking is not None and self.watched is None:
+            seen = tuple(self._cell.body_under(mask) for mask in masks)
+        self._track(self.watched or seen)
         return self._generator.generate(
             observation,
             instruction,
