@@ -75,7 +75,10 @@ def resample_path(
 def rests_at_end(
     path: ObjectPath, shape: Array, surroundings: Surroundings, max_height: float
 ) -> bool:
-    """Say whether the object ends at most `max_height` above the surface below it.
+    """Say whether the object ends at most `max_height` above what carries it.
+
+    That is the surface below it, or something thin that it is threaded onto, as a handle onto a
+    peg.
 
     Args:
         path: the object's.
@@ -97,4 +100,25 @@ def rests_at_end(
         below = below[below[:, 2] < lowest + 0.34 * np.ptp(end[:, 2])]
         if len(below):
             surface = max(surface, float(below[:, 2].max()) + 0.5 * surroundings.voxel)
-    return bool(lowest - surface <= max_height)
+    return bool(lowest - surface <= max_height) or _is_threaded(end, surroundings, max_height)
+
+
+def _is_threaded(end: Array, surroundings: Surroundings, max_height: float) -> bool:
+    """Say whether (N, 3) points of the object are around something with free space below it.
+
+    Around means: straight above it by at most `max_height`, and straight below it as well.
+    """
+    obstacles, voxel = surroundings.obstacles, surroundings.voxel
+    if len(obstacles) == 0:
+        return False
+    tree = cKDTree(obstacles)
+    below = [tree.query(obstacles - [0.0, 0.0, k * voxel], 1)[0] > 0.9 * voxel for k in (1, 2, 3)]
+    overhang = obstacles[np.all(below, axis=0)]
+    columns = cKDTree(end[:, :2])
+    for voxel_center in overhang:
+        heights = end[columns.query_ball_point(voxel_center[:2], 1.25 * voxel), 2]
+        heights = heights - voxel_center[2]
+        carried = (heights > 0.0) & (heights <= max_height + 0.5 * voxel)
+        if carried.any() and (heights < -voxel).any():
+            return True
+    return False

@@ -122,3 +122,17 @@ def test_the_surface_of_what_is_below_counts_as_support():
     end = make_transform([0.1, 0, 0.11])
     path = path_of(flow_of(np.array([np.eye(4), end])))
     assert rests_at_end(path, cube(), scene, 0.04)
+
+
+@pytest.mark.parametrize(
+    ('shift', 'released'),
+    [((0.0, 0.0, 0.0), True), ((0.0, 0.05, 0.0), False), ((0.0, 0.0, 0.06), False)],
+)
+def test_a_ring_is_released_only_where_it_is_around_a_bar(shift, released):
+    angle = np.linspace(0, 2 * np.pi, 80)
+    ring = np.column_stack([0.02 * np.cos(angle), 0 * angle, 0.32 + 0.02 * np.sin(angle)])
+    ring += [0.4, 0.0, 0.0]
+    bar = np.column_stack([np.full(11, 0.504), np.linspace(-0.04, 0.04, 11), np.full(11, 0.324)])
+    scene = Surroundings(0.0, bar, ring, 0.008)
+    path = path_of(flow_of(np.array([np.eye(4), make_transform(np.array(shift) + [0.1, 0, 0])])))
+    assert rests_at_end(path, ring, scene, 0.04) is released
