@@ -60,7 +60,7 @@ class ManipulationConfig:
         image_check: who else is asked about it; nobody by default.
     """
 
-    max_attempts: int = 2
+    max_attempts: int = 3
     max_planned_flows: int = 2
     recover_after_failure: bool = True
     pipeline: str = ''

@@ -47,7 +47,7 @@ class TaskNode(PlainNode):
         value, context = self.parameters.value, self.parameters.context()
         pipeline = value('pipeline', 'default', 'Name of the pipeline that was launched')
         config = ManipulationConfig(
-            max_attempts=value('max_attempts', 2, 'How often a goal is tried'),
+            max_attempts=value('max_attempts', 3, 'How often a goal is tried'),
             max_planned_flows=value('max_planned_flows', 2, 'Candidates that are planned for'),
             recover_after_failure=value(
                 'recover_after_failure', True, 'Withdraw the arm also after the last attempt'
