@@ -125,20 +125,26 @@ class PathOptimizer:
         problem = self.problem(targets.scaled(self._weights.points), times)
         return problem.minimise(start, iterations, cancelled=cancelled)
 
-    def polish(self, path: Array, targets: Array, iterations: int = 12) -> Array:
-        """Smooth a (K, J) path whose tip is to be at (K, 4, 4) targets.
+    def polish(self, path: Array, targets: Array, iterations: int = 20) -> Array:
+        """Find the best (K, J) path whose tip is at (K, 4, 4) targets, NovaFlow's way.
+
+        The first guess is the straight line between the ends of `path`; where that does not lead
+        onto all targets, the path itself.
 
         Returns:
             (K, J); first and last row as given, every row within the limits and back on its
-            target. The path as given where not all targets can be met that way.
+            target. The path as given where not all targets can be met.
         """
         if len(path) < 5:
             return path
         problem = self.problem(pose_targets(targets, self._weights.pose))
-        q = problem.minimise(path, iterations).q
-        exact = solve_ik(self._chain, targets[1:-1], q[1:-1], iterations=5)
-        q[1:-1] = exact.q
-        return q if exact.solved.all() else path
+        for start in (linear_path(path[0], path[-1], len(path)), path):
+            q = problem.minimise(start, iterations).q
+            exact = solve_ik(self._chain, targets[1:-1], q[1:-1], iterations=5)
+            q[1:-1] = exact.q
+            if exact.solved.all():
+                return q
+        return path
 
 
 def linear_path(start: Array, end: Array, num_steps: int) -> Array:
