@@ -47,6 +47,7 @@ class _Scene:
 
     surroundings: Surroundings
     shape: ObjectShape
+    camera: Array
     handles: list[Candidate]
     contact: Array | None
     part: str
@@ -134,7 +135,7 @@ class AntipodalGrasps:
         # A handle on a flat front is found in its own way.
         known = not part or (part == 'handle' and handles)
         region = None if known else find_region(part, shape, camera, mask.label)
-        return _Scene(surroundings, shape, handles, hint, part, region, cancelled)
+        return _Scene(surroundings, shape, camera, handles, hint, part, region, cancelled)
 
     def _rim_hands(self, scene: _Scene) -> list[Candidate]:
         """Return hands for the gentle rims of low things."""
@@ -168,7 +169,7 @@ class AntipodalGrasps:
         bottom = scene.shape.bottom + reach * float(np.hypot(*scene.surroundings.slope))
         found: list[Candidate] = []
         if scene.part == 'handle' and scene.region is not None:
-            bar, across = thin_region(scene.shape, scene.region)
+            bar, across = thin_region(scene.shape, scene.region, scene.camera)
             for anchor in bar.points[:: max(1, len(bar.points) // 12)]:
                 for approach in self._approaches(across):
                     hands = self._judge.close_on(bar, bottom, anchor, across, approach, dropped)
@@ -242,7 +243,7 @@ class AntipodalGrasps:
     ) -> list[Candidate]:
         """Keep the best that hit nothing and are not close to a better one."""
         kept: list[Candidate] = []
-        for candidate in sorted(found, key=lambda c: -c.score):
+        for candidate in sorted(found, key=lambda c: (not _meets([c], scene.contact), -c.score)):
             if any(candidate.alike(other) for other in kept):
                 continue
             stop_if(scene.cancelled)

@@ -24,6 +24,8 @@ MIN_NECK = 0.012  # [m] long
 HANDLE_RADIUS = 0.013  # [m] a disc of this size does not fit into a handle
 MIN_HANDLE_REACH = 0.012  # [m] that it stands out from the body
 MIN_REGION_POINTS = 6
+BAR_PIECE = 0.012  # [m] of a handle that is measured at once
+MIN_BAR = 0.006  # [m] it is at least thick
 NEAR_REGION = 0.009  # [m] from both contacts to the region
 
 Region = NDArray[np.bool_]
@@ -63,22 +65,36 @@ def find_region(part: str, shape: ObjectShape, camera: Array, label: str = '') -
     return region
 
 
-def thin_region(shape: ObjectShape, region: Region) -> tuple[ObjectShape, Array]:
+def thin_region(shape: ObjectShape, region: Region, camera: Array) -> tuple[ObjectShape, Array]:
     """Treat a handle as a thin bar that stands out from the body.
 
-    The normals of something a few pixels wide are noise; its sides are taken to look sideways.
+    The normals of something a few pixels wide are noise and its far side is not seen: two sheets,
+    as far apart as the bar looks wide there, stand for its sides.
+
+    Args:
+        shape: of the whole object.
+        region: (N,) True on the handle.
+        camera: (3,) where it was seen from [m].
 
     Returns:
-        the handle alone with those normals, and (3,) the horizontal unit direction across it.
+        the two sheets, and (3,) the horizontal unit direction across the handle.
     """
     points, body = shape.points[region], shape.points[~region]
     outward = points.mean(axis=0) - body.mean(axis=0)
     across = np.array([-outward[1], outward[0], 0.0])
     across /= max(float(np.linalg.norm(across)), 1e-9)
+    if (camera - points.mean(axis=0)) @ across < 0:
+        across = -across  # the side that is seen better is the upper one
     sides = points @ across
-    sign = np.where(sides > 0.5 * (sides.min() + sides.max()), 1.0, -1.0)
+    around = cKDTree(points).query_ball_point(points, BAR_PIECE)
+    high = np.array([sides[index].max() for index in around])
+    low = np.array([sides[index].min() for index in around])
+    low = np.minimum(low, high - MIN_BAR)
+    sheets = [points + (side - sides)[:, None] * across for side in (low, high)]
+    normals = [np.tile(sign * across, (len(points), 1)) for sign in (-1.0, 1.0)]
+    flags = [np.concatenate([flag[region]] * 2) for flag in (shape.seen, shape.walls)]
     bar = ObjectShape(
-        points, sign[:, None] * across, shape.seen[region], shape.bottom, shape.walls[region]
+        np.concatenate(sheets), np.concatenate(normals), flags[0], shape.bottom, flags[1]
     )
     return bar, across
 
