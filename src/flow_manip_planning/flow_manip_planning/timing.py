@@ -19,11 +19,13 @@ from flow_manip_core.errors import LimitsError
 from flow_manip_core.plan import Trajectory
 from flow_manip_planning.kinematics import Array
 
-NUM_GRID = 200
+# Cells of the grid: at least so many, more where rounded corners give many pieces to turn in.
+NUM_GRID, CELLS_PER_PIECE, MAX_GRID = 200, 4, 800
 TINY = 1e-9
 # Limits hold at the grid points exactly; between them this reserve covers the curve of the path.
 RESERVE = 0.97
 MAX_DILATION = 1.5
+MAX_SLOWDOWNS = 4
 
 
 def corner_spline(corners: Array, max_deviation: float) -> BSpline:
@@ -68,7 +70,9 @@ def time_path(
             numbers.
     """
     knots = path.x if isinstance(path, CubicSpline) else path.t
-    grid = np.linspace(knots[0], knots[-1], NUM_GRID + 1)
+    pieces = len(knots) if isinstance(path, BSpline) else 0
+    num_cells = int(np.clip(CELLS_PER_PIECE * pieces, NUM_GRID, MAX_GRID))
+    grid = np.linspace(knots[0], knots[-1], num_cells + 1)
     first, second = path(grid, 1), path(grid, 2)
     squared = _squared_speeds(
         first,
@@ -79,14 +83,17 @@ def time_path(
         max_speed,
     )
     trajectory = _sample(path, grid, squared, joint_names, rate)
-    excess = max(
-        (np.abs(trajectory.velocities) / max_velocity).max(),
-        np.sqrt((np.abs(trajectory.accelerations) / max_acceleration).max()),
-    )
-    if 1.0 < excess < MAX_DILATION:
+    for _ in range(MAX_SLOWDOWNS):
+        excess = max(
+            (np.abs(trajectory.velocities) / max_velocity).max(),
+            np.sqrt((np.abs(trajectory.accelerations) / max_acceleration).max()),
+        )
+        if not 1.0 < excess < MAX_DILATION:
+            break
         # Curvature between two grid points asked for a little more than the grid saw: slow
-        # everything by that much.
-        trajectory = _sample(path, grid, squared / (1.02 * excess) ** 2, joint_names, rate)
+        # everything by that much. Other points are sampled then, which may be the worse ones.
+        squared = squared / (1.02 * excess) ** 2
+        trajectory = _sample(path, grid, squared, joint_names, rate)
     check_limits(trajectory, max_velocity, max_acceleration)
     return trajectory
 

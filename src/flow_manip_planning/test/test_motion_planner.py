@@ -8,16 +8,21 @@ from flow_manip_core.errors import (
     BackendError,
     CancelledError,
     ConfigurationError,
+    InCollisionError,
     InvalidInputError,
     NoPathError,
+    UnreachableError,
 )
 from flow_manip_core.transforms import make_transform
 from flow_manip_planning.collision_world import CollisionWorld
 from flow_manip_planning.inverse_kinematics import random_starts, solve_ik_multistart
 from flow_manip_planning.motion_planner import create_motion_planner
 from flow_manip_planning.motion_planner.escape import first_worse, leave_contact
+from flow_manip_planning.motion_planner.free_ik import free_configurations, plan_to_pose
+from flow_manip_planning.motion_planner.polishing import polish_corners, spread
 from flow_manip_planning.motion_planner.roboplan_planner import RoboplanConfig, RoboplanPlanner
 from flow_manip_planning.motion_planner.rounding import round_corners
+from flow_manip_planning.path_optimization import DistanceField
 from flow_manip_planning.surroundings import fill_columns, Surroundings
 
 VOXEL, WIDTH = 0.008, 0.04
@@ -245,3 +250,96 @@ def test_planners_are_built_by_name_and_unknown_keys_are_refused(context):
         create_motion_planner({'roboplan': {'samples': 0}}, context)
     with pytest.raises(BackendError, match="did you mean 'moveit'"):
         create_motion_planner({'backend': 'moveti'}, context)
+
+
+def test_a_polished_way_is_smoother_and_keeps_its_distance(robot, context, walled):
+    start, goal = hand_down_at(robot, 0.5, -0.25, 0.1), hand_down_at(robot, 0.5, 0.25, 0.1)
+    plain = RoboplanPlanner(RoboplanConfig(polish=False), context)
+    corners = plain.plan(start, goal, walled, width=WIDTH, seed=3)
+    smooth = polish_corners(corners, walled, WIDTH)
+    np.testing.assert_array_equal(smooth[[0, -1]], corners[[0, -1]])
+    assert walled.first_collision(densely(smooth), WIDTH) is None
+
+    def sharpest(path):
+        edges = np.diff(path, axis=0)
+        edges /= np.linalg.norm(edges, axis=1, keepdims=True)
+        return np.degrees(np.arccos(np.clip((edges[1:] * edges[:-1]).sum(axis=1), -1, 1)).max())
+
+    assert sharpest(smooth) < 0.5 * sharpest(corners)
+
+    def clearance(path):
+        field = DistanceField(walled.surroundings)
+        centers = robot.sphere_centers(robot.chain.forward(densely(path)).joints)
+        moving = robot.spheres.joints >= 1
+        distance, _ = field.query(centers[:, moving])
+        return (distance - robot.spheres.radii[moving]).min()
+
+    assert clearance(smooth) > clearance(corners)
+
+
+def test_what_polishing_would_push_into_something_stays_as_it_was(robot, context, walled):
+    class Crowded(CollisionWorld):
+        def edge_collides(self, start, end, width):
+            return True
+
+    start, goal = hand_down_at(robot, 0.5, -0.25, 0.1), hand_down_at(robot, 0.5, 0.25, 0.1)
+    plain = RoboplanPlanner(RoboplanConfig(polish=False), context)
+    corners = plain.plan(start, goal, walled, width=WIDTH, seed=3)
+    assert polish_corners(corners, Crowded(robot, walled.surroundings), WIDTH) is corners
+
+
+def test_a_straight_way_needs_no_polish(robot, blocked):
+    ends = np.stack([robot.home, robot.home + 0.1])
+    assert polish_corners(ends, blocked, WIDTH) is ends
+
+
+def test_even_points_lie_on_the_way(robot):
+    corners = np.array([[0.0, 0.0], [1.0, 0.2], [1.0, 1.0]])
+    points = spread(corners)
+    np.testing.assert_array_equal(points[[0, -1]], corners[[0, -1]])
+    steps = np.abs(np.diff(points, axis=0)).max(axis=1)
+    assert steps.max() <= 0.1 + 1e-9
+    on_first = points[points[:, 0] < 1.0 - 1e-9]
+    np.testing.assert_allclose(on_first[:, 1], 0.2 * on_first[:, 0])
+
+
+def tip_pose(robot, x, y, z):
+    return robot.T_world_base @ make_transform([x, y, z], np.diag([1.0, -1.0, -1.0]))
+
+
+def test_inverse_kinematics_leaves_out_what_touches_something(robot, walled):
+    pose = tip_pose(robot, 0.5, 0.2, 0.15)
+    found = free_configurations(walled, pose, robot.home, width=WIDTH)
+    assert len(found) > 1
+    np.testing.assert_allclose(
+        robot.chain.tip(found), np.broadcast_to(pose, (len(found), 4, 4)), atol=1.5e-3
+    )
+    assert walled.first_collision(found, WIDTH) is None
+    away = np.abs(found - robot.home).max(axis=1)
+    assert (np.diff(away) >= 0).all()
+
+
+def test_a_pose_inside_an_obstacle_says_what_is_touched(robot, blocked):
+    with pytest.raises(InCollisionError, match=r'all \d+ config.*panda_\w+ and obstacles'):
+        free_configurations(blocked, tip_pose(robot, 0.5, 0.0, 0.05), robot.home, width=WIDTH)
+
+
+def test_a_pose_out_of_reach_is_unreachable(robot, blocked):
+    with pytest.raises(UnreachableError, match=r'26 starts brings the hand to \(1\.\d+, '):
+        far = tip_pose(robot, 1.5, 0.0, 0.05)
+        far[0, 3] = 1.5
+        free_configurations(blocked, far, robot.home, width=WIDTH)
+
+
+def test_a_way_to_a_hand_pose_ends_there(robot, motion, walled):
+    start, pose = hand_down_at(robot, 0.5, -0.25, 0.1), tip_pose(robot, 0.5, 0.25, 0.1)
+    path = plan_to_pose(motion, start, pose, walled, width=WIDTH, seed=1)
+    np.testing.assert_allclose(robot.chain.tip(path[-1]), pose, atol=1.5e-3)
+    assert walled.first_collision(densely(path), WIDTH) is None
+
+
+def test_no_way_to_any_posture_has_no_path(robot, context, walled):
+    planner = RoboplanPlanner(RoboplanConfig(samples=1, seconds=1e-6), context)
+    start, pose = hand_down_at(robot, 0.5, -0.25, 0.1), tip_pose(robot, 0.5, 0.25, 0.1)
+    with pytest.raises(NoPathError, match='no way to any of 2 postures; last: no way found'):
+        plan_to_pose(planner, start, pose, walled, width=WIDTH, max_tries=2)

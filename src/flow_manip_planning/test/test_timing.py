@@ -35,6 +35,16 @@ def test_random_paths_stay_within_the_limits(seed):
     np.testing.assert_allclose(trajectory.positions[-1], corners[-1], atol=1e-9)
 
 
+@pytest.mark.parametrize('seed', [1, 10, 13, 51, 100, 153, 189, 280, 320])
+def test_tightly_rounded_corners_neither_stall_nor_break_a_limit(seed):
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(-1, 1, (rng.integers(3, 9), 3))
+    curve = corner_spline(corners, rng.choice([0.4, 0.15, 0.05]))
+    trajectory = time_path(curve, NAMES, np.full(3, 1.7), np.array([3.0, 2.25, 4.5]))
+    check_limits(trajectory, np.full(3, 1.7), np.array([3.0, 2.25, 4.5]))
+    np.testing.assert_allclose(trajectory.positions[-1], corners[-1], atol=1e-9)
+
+
 def test_a_straight_line_takes_nearly_the_shortest_possible_time():
     line = CubicSpline([0.0, 1.0, 2.0, 3.0], np.linspace(0, 1, 4)[:, None] * [3.0, 0.0, 0.0])
     trajectory = time_path(line, NAMES, MAX_VELOCITY, MAX_ACCELERATION)

@@ -22,6 +22,7 @@ from flow_manip_planning.collision_world import CollisionWorld, STEP
 from flow_manip_planning.documented import documented as _doc
 from flow_manip_planning.kinematics import Array
 from flow_manip_planning.motion_planner.ends import way_to_free_start
+from flow_manip_planning.motion_planner.polishing import polish_corners
 
 FIRST_TREE = 100  # samples; each further tree may grow twice as large
 
@@ -34,6 +35,7 @@ class RoboplanConfig:
     seconds: float = _doc(5.0, 'Planning time before giving up, however few the samples [s]')
     connection_distance: float = _doc(1.5, 'Longest edge of a tree [rad]')
     shortcuts: int = _doc(150, 'Attempts to cut corners')
+    polish: bool = _doc(True, 'Smooth the way and keep clear of things by least squares')
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -49,7 +51,7 @@ class RoboplanPlanner:
 
     The straight line is tried first. Trees are grown to 100, 200, 400 ... nodes, each with a seed
     of its own: the time of RRT-Connect has a long tail that restarts cut off, and a cancel is seen
-    between them.
+    between them. The shortened way is polished where that leaves it free.
     """
 
     Config = RoboplanConfig
@@ -77,6 +79,8 @@ class RoboplanPlanner:
         free = way_out[-1]
         if world.edge_collides(free, goal, width):
             corners = self._connect(free, goal, world, width, seed, cancelled)
+            if self._config.polish:
+                corners = polish_corners(corners, world, width, cancelled)
         else:
             corners = np.stack([free, goal])
         return np.concatenate([way_out[:-1], corners])
