@@ -188,6 +188,31 @@ def test_a_misspelt_parameter_is_refused_at_start(ros):
         ros.start(PlanningNode, {'rigid_path.aproach_distance': 0.1})
     with pytest.raises(ConfigurationError, match="unknown parameter 'backnd'"):
         ros.start(PlanningNode, {'backnd': 'rigid_path'})
+    with pytest.raises(ConfigurationError, match="did you mean 'samples'"):
+        ros.start(PlanningNode, {'motion_planner.roboplan.sampels': 100})
+    with pytest.raises(ConfigurationError, match="unknown parameter 'motion_planner.backnd'"):
+        ros.start(PlanningNode, {'motion_planner.backnd': 'roboplan'})
+
+
+def test_free_motion_is_planned_by_the_chosen_motion_planner(ros, request_parts):
+    ros.start(PlanningNode, {'motion_planner.backend': f'{__name__}:NoWay'})
+    status, result = run(ros, goal_of(*request_parts))
+    assert (status, result.error_code) == (ABORTED, PlanFromFlow.Result.NO_PATH)
+    assert 'the doors are shut' in result.error_msg
+
+
+class NoWay:
+    """Finds no way."""
+
+    @dataclass(frozen=True)
+    class Config:
+        pass
+
+    def __init__(self, config, context):
+        pass
+
+    def plan(self, start, goal, world, **kwargs):
+        raise NoPathError('the doors are shut')
 
 
 def test_another_proposer_can_be_chosen_by_its_path(ros, request_parts):
