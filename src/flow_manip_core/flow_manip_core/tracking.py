@@ -32,3 +32,30 @@ class TrackedPose:
                 f'tracked pose {np.asarray(self.pose).tolist()} at {self.stamp} s is not a rigid '
                 'transform'
             )
+
+
+@dataclass(frozen=True)
+class TrackedPoints:
+    """Where points of a tracked object were at one moment.
+
+    Attributes:
+        stamp: seconds of the moment itself, not of its arrival.
+        points: (N, 3) in the world, the same points in the same order every time; where the
+            confidence is 0 they may be anything [m].
+        confidence: (N,) 0..1.
+    """
+
+    stamp: float
+    points: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that do not belong together, and points with weight that are nowhere."""
+        if self.points.shape != (len(self.confidence), 3) or self.confidence.ndim != 1:
+            raise InvalidInputError(
+                f'points {self.points.shape} and confidence {self.confidence.shape} do not belong '
+                'together'
+            )
+        seen = self.confidence > 0
+        if not np.isfinite(self.stamp) or not np.isfinite(self.points[seen]).all():
+            raise InvalidInputError(f'tracked points at {self.stamp} s are not finite')
