@@ -76,7 +76,9 @@ class CollisionWorld:
         self._remove(HELD)
         self.held_points = points_tip
         if points_tip is not None:
-            self._add_cloud(HELD, points_tip, self.robot.config.tcp_frame)
+            config = self.robot.config
+            points_link = transform_points(config.gripper.T_tcp_grasp, points_tip)
+            self._add_cloud(HELD, points_link, config.tcp_frame)
 
     def collides(self, q: Array, width: float) -> bool:
         """Say whether the robot at (J,), fingers `width` apart, touches itself or anything."""
