@@ -37,6 +37,7 @@ class Times:
     """What one way of planning took [s]."""
 
     plan: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
     round: list[float] = field(default_factory=list)
     motion: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -80,16 +81,17 @@ def _solve(
     """Plan, round and time one problem."""
     world, start, goal = problem
     limits = 0.8 * robot.max_velocity, 0.6 * robot.max_acceleration
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     try:
         corners = planner.plan(start, goal, world, width=WIDTH, seed=seed)
-        planned = time.perf_counter()
+        planned, cpu = time.perf_counter(), time.process_time() - cpu
         curve = round_corners(corners, world, WIDTH)
         rounded = time.perf_counter()
     except NoPathError as error:
         times.failures.append(str(error))
         return
     times.plan.append(planned - began)
+    times.cpu.append(cpu)
     times.round.append(rounded - planned)
     times.motion.append(time_path(curve, robot.config.joint_names, *limits).duration)
 
@@ -101,6 +103,8 @@ def _rows(times: dict[str, Times], count: int, seed: int) -> Iterator[dict[str, 
     for name, values, peers, unit in (
         ('plan_median', ours.plan, plain.plan, 's'),
         ('plan_90_percent', ours.plan, plain.plan, 's'),
+        # What it takes of one core, whatever else the machine does.
+        ('plan_cpu_median', ours.cpu, plain.cpu, 's'),
         ('round_median', ours.round, plain.round, 's'),
         ('motion_median', ours.motion, plain.motion, 's'),
     ):

@@ -190,7 +190,7 @@ def test_a_misspelt_parameter_is_refused_at_start(ros):
         ros.start(PlanningNode, {'backnd': 'rigid_path'})
     with pytest.raises(ConfigurationError, match="did you mean 'samples'"):
         ros.start(PlanningNode, {'motion_planner.roboplan.sampels': 100})
-    with pytest.raises(ConfigurationError, match="unknown parameter 'motion_planner.backnd'"):
+    with pytest.raises(ConfigurationError, match=r"unknown parameter 'motion_planner\.backnd'"):
         ros.start(PlanningNode, {'motion_planner.backnd': 'roboplan'})
 
 
