@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import deque, OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import mujoco
@@ -270,6 +270,19 @@ class SimulatedCell:
     def picture(self) -> NDArray[np.uint8]:
         """Return (H, W, 3) uint8 RGB as the camera sees it now."""
         return self._draw().render(self._scratch, self.context.rig.camera.name)[0]
+
+    def picture_of(self, poses: Mapping[str, NDArray[np.float64]]) -> NDArray[np.uint8]:
+        """Return (H, W, 3) uint8 RGB as it would look with objects at other (4, 4) poses.
+
+        The state stays what it is.
+        """
+        renderer, scratch = self._draw(), self._scratch
+        for name, pose in poses.items():
+            self.spec(name)
+            quaternion = quaternion_from_transform(pose)[[3, 0, 1, 2]]
+            scratch.joint(name).qpos[:] = [*pose[:3, 3], *quaternion]
+        mujoco.mj_kinematics(self.model, scratch)
+        return renderer.render(scratch, self.context.rig.camera.name)[0]
 
     def object_mask(self, name: str) -> Mask:
         """Return the true visible pixels of an object.

@@ -85,8 +85,14 @@ class Hanging:
     pegs: tuple[Peg, ...]
 
     def motion(self, cell: SimulatedCell) -> ReferenceMotion:
-        """Return lift, carry before the peg's tip, thread, lower, and tilt to how it will hang."""
+        """Return lift, carry before the peg's tip, thread, lower, and tilt to how it will hang.
+
+        What is on a peg already stays where it is.
+        """
         start, T_world_fixture = cell.body_pose(self.body), cell.body_pose(self.fixture)
+        contact = transform_points(start, np.array(self.rim))
+        if self.is_threaded(cell):
+            return staged_motion(start, (Move((0.0, 1.0)),), np.zeros(3), contact)
         turn, peg = self._choose(start, T_world_fixture)
         guide = np.array(self.handle.hole)
         guide[2] = self.handle.ceiling - peg.radius - _LEFT_OVER  # meets the peg's axis at the end
@@ -104,7 +110,7 @@ class Hanging:
             Move((4.6, 5.3), on - over),
             Move((5.2, 6.8), turn=-_DROOP * rotation[:, 1]),
         )
-        return staged_motion(start, moves, guide, transform_points(start, np.array(self.rim)))
+        return staged_motion(start, moves, guide, contact)
 
     def _way(self, peg: Peg, upper: float) -> NDArray[np.float64]:
         """Return where a point of the opening `upper` [m] high goes: before, over, on the peg.
