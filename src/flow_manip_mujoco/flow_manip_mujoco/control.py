@@ -189,7 +189,7 @@ class GripperController:
     def reset(self, width: float, model: mujoco.MjModel) -> None:
         """Hold `width` with full force available."""
         self.target = self._setpoint = self._anchor = width
-        self._still = 0.0
+        self._still, self._pressing = 0.0, False
         self.status = GripperStatus(width, 0.0, 0.0, False, True)
         self._force = self._max_force
         model.actuator_forcerange[self._actuator] = [-self._force, self._force]
@@ -206,7 +206,7 @@ class GripperController:
         self._force = min(effort, self._max_force) if effort > 0 else self._max_force
         model.actuator_forcerange[self._actuator] = [-self._force, self._force]
         self._setpoint = self._anchor = self.status.width
-        self._still = 0.0
+        self._still, self._pressing = 0.0, False
 
     def hold(self, model: mujoco.MjModel) -> None:
         """Stay at the present opening (what a cancelled command leaves behind)."""
@@ -218,7 +218,7 @@ class GripperController:
         A thin thing stops the fingers so close to their target that the servo's error alone would
         hardly press; the full force is there as soon as they stand.
         """
-        if self._still < 0.5 * self._stall_time:
+        if not self._pressing:
             return self.target
         missing = self.target - self.status.width
         return self.target + float(np.copysign(1.05 * self._force / self._stiffness, missing))
@@ -236,6 +236,8 @@ class GripperController:
             self._anchor, self._still = width, 0.0
         else:
             self._still += self._timestep
+        # Pressing harder moves the fingers a little; that must not end it.
+        self._pressing = not reached and (self._pressing or self._still >= 0.5 * self._stall_time)
         effort = abs(float(data.actuator_force[self._actuator]))
         stalled = self._still >= self._stall_time and effort > 0.95 * self._force
         self.status = GripperStatus(width, velocity, effort, stalled, reached)
