@@ -18,6 +18,7 @@ from flow_manip_core.errors import StaleInputError, ToleranceViolatedError
 from flow_manip_core.plan import ExecutionOutcome, Plan, PlanSegment, Trajectory
 
 OFF_PATH = 0.1  # [rad] a joint farther than this from the planned motion is somewhere else
+ON_PATH = 0.005  # [rad] a joint nearer than this to a place is there
 PERIOD = 0.02  # [s] between points of a way back
 # Of the time scaling: with these no joint is faster than 0.63 and accelerates more than 0.7 times
 # what the plan's own limits allow.
@@ -148,7 +149,7 @@ def _is_begun(segment: PlanSegment, joints: Mapping[str, float]) -> bool:
     """Say whether the arm is in the first half of a move."""
     trajectory = segment.trajectory
     assert trajectory is not None
-    return _time_on_path(trajectory, joints, segment.name) < 0.5 * trajectory.duration
+    return _place_on_path(trajectory, joints, segment.name)[0] < 0.5 * trajectory.duration
 
 
 def _cleared_width(plan: Plan, widest: float) -> float:
@@ -168,40 +169,55 @@ def _way(
     trajectory = segment.trajectory
     assert trajectory is not None
     times = trajectory.times - trajectory.times[0]
-    start = 0.0 if forward else float(times[-1])
+    start, away = 0.0 if forward else float(times[-1]), np.zeros(trajectory.positions.shape[1])
     if partial:
-        start = _time_on_path(trajectory, joints, segment.name)
+        start, away = _place_on_path(trajectory, joints, segment.name)
     end = float(times[-1]) if forward else 0.0
-    if abs(end - start) < PERIOD:
+    if abs(end - start) < PERIOD and np.abs(away).max() < ON_PATH:
         return None
     name = f'{"finish" if forward else "undo"} {segment.name}'
-    return PlanSegment(name, _retime(trajectory, start, end))
+    return PlanSegment(name, _retime(trajectory, start, end, away))
 
 
-def _time_on_path(trajectory: Trajectory, joints: Mapping[str, float], name: str) -> float:
-    """Return the time [s] of the point of the trajectory that is nearest to where the arm is."""
+def _place_on_path(
+    trajectory: Trajectory, joints: Mapping[str, float], name: str
+) -> tuple[float, NDArray[np.float64]]:
+    """Return the time [s] of the trajectory's point nearest to the arm, and the (J,) way from it.
+
+    Raises:
+        StaleInputError: the arm is nowhere near, or a joint is missing.
+    """
     missing = [joint for joint in trajectory.joint_names if joint not in joints]
     if missing:
         raise StaleInputError(f'no joint state of {missing}')
     now = np.array([joints[joint] for joint in trajectory.joint_names])
     samples = np.linspace(0.0, trajectory.duration, max(int(trajectory.duration / PERIOD), 1) + 1)
-    away = np.abs(_sample(trajectory, samples) - now).max(axis=1)
-    nearest = int(np.argmin(away))
-    if away[nearest] > OFF_PATH:
+    away = now - _sample(trajectory, samples)
+    nearest = int(np.argmin(np.abs(away).max(axis=1)))
+    farthest = float(np.abs(away[nearest]).max())
+    if farthest > OFF_PATH:
         raise StaleInputError(
-            f"the arm is {away[nearest]:.2f} rad off the motion of '{name}', limit {OFF_PATH} rad"
+            f"the arm is {farthest:.2f} rad off the motion of '{name}', limit {OFF_PATH} rad"
         )
-    return float(samples[nearest])
+    return float(samples[nearest]), away[nearest]
 
 
-def _retime(trajectory: Trajectory, start: float, end: float) -> Trajectory:
-    """Return the motion between two times of a trajectory, from rest to rest and slower."""
+def _retime(
+    trajectory: Trajectory, start: float, end: float, away: NDArray[np.float64]
+) -> Trajectory:
+    """Return the motion between two times of a trajectory, from rest to rest and slower.
+
+    It begins (J,) `away` from the trajectory, where something has pushed the arm, and is back on
+    it within `MARGIN` seconds.
+    """
     span = end - start
     duration = SLOWNESS * abs(span) + MARGIN
     times = np.linspace(0.0, duration, int(np.ceil(duration / PERIOD)) + 1)
     s = times / duration
     along = start + span * (10 * s**3 - 15 * s**4 + 6 * s**5)
-    positions = _sample(trajectory, along)
+    back = np.minimum(times / MARGIN, 1.0)
+    left = 1.0 - (10 * back**3 - 15 * back**4 + 6 * back**5)
+    positions = _sample(trajectory, along) + left[:, None] * away
     velocities = np.gradient(positions, times, axis=0)
     velocities[[0, -1]] = 0.0
     accelerations = np.gradient(velocities, times, axis=0)

@@ -167,3 +167,24 @@ def test_the_hand_opens_as_far_as_the_plan_does_for_more_may_not_be_free():
     plan = replace(plan, segments=tuple(segments))
     back = plan_recovery(plan, GRASP, joints_at(plan, APPROACH, 1.0), WIDTH)
     assert back.segments[0].gripper_width == 0.05
+
+
+def test_an_arm_that_was_pushed_off_its_way_starts_where_it_is_and_comes_back_to_it():
+    plan = chained()
+    joints = joints_at(plan, APPROACH, 0.5)
+    pushed = {name: value + 0.08 * (-1) ** i for i, (name, value) in enumerate(joints.items())}
+    back = plan_recovery(plan, APPROACH, pushed, WIDTH).segments[-1].trajectory
+    np.testing.assert_allclose(back.positions[0], list(pushed.values()), atol=1e-9)
+    np.testing.assert_allclose(
+        back.positions[-1], plan.segments[APPROACH].trajectory.positions[0], atol=1e-9
+    )
+    assert np.allclose(back.velocities[[0, -1]], 0)
+    assert np.abs(back.velocities).max() < 0.5
+    assert np.abs(back.accelerations[1:-1]).max() < 2.0
+
+
+def test_an_arm_that_was_pushed_off_the_very_start_goes_back_to_it():
+    plan = chained()
+    pushed = {name: value + 0.08 for name, value in joints_at(plan, APPROACH, 0.0).items()}
+    back = plan_recovery(plan, APPROACH, pushed, WIDTH)
+    assert names(back) == ['open', 'undo approach']
