@@ -206,12 +206,14 @@ class AnnealingPlanner(RigidPathPlanner):
     ) -> list[PlanSegment]:
         """Solve for the hand's way, then plan as ever.
 
+        A hand that a part turns in does not carry it: its way is not solved for.
+
         Raises:
             NoPathError: it misses its end, leaves the flow, collides or is out of reach.
             LimitsError: it cannot be timed.
         """
         world.set_object(None)
-        solved = self._solved(world, task, way)
+        solved = way if way.pivots else self._solved(world, task, way)
         return super()._segments(world, task, solved, *args)  # type: ignore[arg-type]
 
     def _follow(self, world: CollisionWorld, task: _Task, way: ArmPath) -> Trajectory:
