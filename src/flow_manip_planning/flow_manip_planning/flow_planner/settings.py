@@ -27,7 +27,7 @@ class RigidPathConfig:
     release_height: float = _doc(
         0.04, 'Open at the end if the object is this low over a surface [m]'
     )
-    squeeze: float = _doc(0.02, "Close this much beyond the object's width [m]")
+    squeeze: float = _doc(0.04, "Close this much beyond the object's width [m]")
     grip_effort: float = _doc(50.0, 'Closing force [N]')
     max_tries: int = _doc(8, 'Grasps for which free motion is planned before giving up')
     optimise: bool = _doc(True, 'Polish the joint path by least squares')

@@ -16,6 +16,8 @@ from flow_manip_planning.surroundings import Surroundings
 
 GAP_IN_RIM = 0.02  # [m] between two walls: a finger fits between them
 FINGER_MARGIN = 0.003  # [m] between the open fingers and the object
+THIN = 0.025  # [m]: walls and rims
+LEAST_DEPTH = 0.006  # [m]
 DEPTHS = (0.012, 0.02, 0.03, 0.042)  # [m] of the finger tips below the object's top
 
 
@@ -62,11 +64,13 @@ class HandJudge:
             return []
         heights = np.sort(local[reach, 2])
         top = float(heights[len(heights) // 50])
-        deepest = self._deepest_tip(anchor, rotation, local, bottom)
+        # How far the outer finger reaches down depends on the opening, which is known only later.
+        palm = self._palm_limit(local)
+        deepest = min(palm, self._support_limit(anchor, rotation, bottom, 0.0))
         found, seen_tips = [], set()
         for depth in DEPTHS:
             tip = min(top + depth, deepest)
-            if tip < top + 0.006:
+            if tip < top + LEAST_DEPTH:
                 dropped['too low over the support'] += 1
                 continue
             if round(tip, 3) in seen_tips:
@@ -78,32 +82,39 @@ class HandJudge:
                 if width + 0.004 > self._gripper.max_width:
                     dropped['too wide'] += 1
                     continue
+                reached = min(tip, self._support_limit(anchor, rotation, bottom, width))
+                if reached < top + LEAST_DEPTH:
+                    dropped['too low over the support'] += 1
+                    continue
                 faces = facing_of(local[pad], normals[pad], low, high)
                 if faces < self._cone:
                     dropped['not antipodal'] += 1
                     continue
-                offset = np.array([0.0, 0.5 * (low + high), tip - self._gripper.tip_offset])
+                offset = np.array([0.0, 0.5 * (low + high), reached - self._gripper.tip_offset])
                 tcp = anchor + rotation @ offset
-                score = self._score(shape, tcp, rotation, faces, tip - top, width)
+                score = self._score(shape, tcp, rotation, faces, reached - top, width)
                 found.append(Candidate(tcp, rotation, width, score))
         return found
 
-    def _deepest_tip(self, anchor: Array, rotation: Array, local: Array, bottom: float) -> float:
-        """Return how deep the tips may go: to the support, or until the palm meets the object."""
+    def _support_limit(self, anchor: Array, rotation: Array, bottom: float, width: float) -> float:
+        """Return how deep the tips may go before the open fingers meet the support."""
         gripper = self._gripper
-        outer = 0.5 * gripper.max_width + gripper.finger_thickness
+        outer = 0.5 * opening_for(width, gripper) + gripper.finger_thickness
         approach = rotation[:, 2]
         # The lowest point of the tips' outline relative to their middle.
         below = 0.5 * gripper.finger_width * abs(rotation[2, 0]) + outer * abs(rotation[2, 1])
-        to_support = anchor[2] - bottom - self._support_clearance - below
-        support = to_support / max(-approach[2], 1e-6) if approach[2] < -0.15 else np.inf
-        if approach[2] >= -0.15 and to_support < 0:
-            return -np.inf
+        to_support = float(anchor[2]) - bottom - self._support_clearance - below
+        if approach[2] < -0.15:
+            return to_support / -float(approach[2])
+        return -np.inf if to_support < 0 else np.inf
+
+    def _palm_limit(self, local: Array) -> float:
+        """Return how deep the tips may go until the palm meets the object."""
+        gripper = self._gripper
         under_palm = (np.abs(local[:, 0]) < 0.5 * gripper.palm_size[0]) & (
             np.abs(local[:, 1]) < 0.5 * gripper.palm_size[1]
         )
-        palm = local[under_palm, 2].min(initial=np.inf) + gripper.finger_length - 0.004
-        return float(min(support, palm))
+        return float(local[under_palm, 2].min(initial=np.inf)) + gripper.finger_length - 0.004
 
     def hits(self, candidate: Candidate, shape: ObjectShape, surroundings: Surroundings) -> str:
         """Say what the open hand would hit, '' if nothing."""
@@ -149,7 +160,10 @@ class HandJudge:
         deep = np.clip(depth / 0.03, 0.0, 1.0)
         vertical = 0.5 * (1.0 - rotation[2, 2])
         roomy = np.clip((self._gripper.max_width - width) / 0.02, 0.0, 1.0)
-        weighted = 0.3 * antipodal + 0.3 * central + 0.15 * deep + 0.15 * vertical + 0.1 * roomy
+        weighted = 0.35 * antipodal + 0.3 * central + 0.1 * deep + 0.15 * vertical + 0.1 * roomy
+        # Fingers turn a wall that they do not meet flush until they do: the object tips.
+        if width < THIN:
+            weighted -= 0.2 * (1.0 - antipodal)
         return float(np.clip(weighted, 0.0, 1.0))
 
 
