@@ -34,12 +34,12 @@ from flow_manip_mujoco.tasks.motions import carry_motion, joint_motion
 from flow_manip_mujoco.tasks.placement import is_lifted
 from flow_manip_mujoco.tasks.task import ReferenceMotion, TaskSpec, TaskStep, TaskTrial
 
-LID_GOAL = float(np.radians(85.0))  # [rad] the reference opens the lid this far
+LID_GOAL = float(np.radians(100.0))  # [rad] the reference opens the lid past upright
 LID_OPEN = float(np.radians(60.0))  # [rad] counts as open
 
 _BOX, _LID = 'toolbox', 'toolbox_lid'
-_DROP = 0.045  # [m] above the floor of the box: lower, and the hand meets the rim
-_FORWARD = 0.045  # [m] from the middle of the box to its front: away from the lid
+_DROP = 0.050  # [m] above the floor of the box: lower, and the hand meets the rim
+_FORWARD = 0.030  # [m] from the middle of the box to its front: away from the lid
 _PHRASES = (
     'open the toolbox and put the screwdriver in',
     'open the toolbox, then put the screwdriver inside',
