@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import coal
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +114,7 @@ class CollisionWorld:
         """Add the support as a wide box; the robot's base stands in or on it."""
         self._scene.addBoxGeometry('table', 'universe', Box(*TABLE_SIZE), T_base_box, COLOR)
         base = self.robot.config.base_frame
-        self._note(Thing('table', coal.Box(*TABLE_SIZE), T_base_box, frozenset({base})))
+        self._note(Thing('table', partial(coal.Box, *TABLE_SIZE), T_base_box, frozenset({base})))
 
     def _add_cloud(self, name: str, points: Array, frame: str = '') -> None:
         """Add (N, 3) points as an octree of voxels, in the base or riding on the tool's frame."""
@@ -133,7 +135,7 @@ class CollisionWorld:
             # The base is bolted down; what is seen close to it is its mounting.
             standing = {thing.name for thing in self._things.values() if not thing.frame}
             ignores = frozenset(standing | {self.robot.config.base_frame})
-        self._note(Thing(name, voxel_tree(cells, size), np.eye(4), ignores, frame))
+        self._note(Thing(name, partial(voxel_tree, cells, size), np.eye(4), ignores, frame))
 
     def _note(self, thing: Thing) -> None:
         """Remember a thing that was added and let it overlap what it may."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import coal
@@ -17,6 +17,7 @@ from flow_manip_planning.robot_model import RobotModel
 
 # More pieces of a cloud than one link can reach into at once.
 MAX_CONTACTS = 2000
+CELLS = 1 << 20  # from the origin, of a grid whose cells are numbered
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,14 @@ class Thing:
 
     Attributes:
         name: unique.
-        shape: a coal geometry.
+        shape: makes its coal geometry; most worlds are never measured.
         pose: (4, 4) of the shape in the frame it is fixed to.
         ignores: links and things that it may overlap.
         frame: frame of the robot that it rides on; empty: it stands still, `pose` is in the base.
     """
 
     name: str
-    shape: coal.CollisionGeometry
+    shape: Callable[[], coal.CollisionGeometry]
     pose: Array
     ignores: frozenset[str]
     frame: str = ''
@@ -62,7 +63,16 @@ class Thing:
 
 def voxel_cells(points: Array, size: float) -> NDArray[np.int64]:
     """Return the (M, 3) cells of a grid of `size` metres that hold (N, 3) points."""
-    return np.unique(np.floor(points / size).astype(np.int64), axis=0)
+    cells = np.floor(points / size).astype(np.int64)
+    if np.abs(cells).max(initial=0) >= CELLS:
+        return np.unique(cells, axis=0)
+    # One number per cell sorts several times faster than a row.
+    codes = np.unique(
+        ((cells[:, 0] + CELLS) * 2 * CELLS + cells[:, 1] + CELLS) * 2 * CELLS + cells[:, 2] + CELLS
+    )
+    rest, z = np.divmod(codes, 2 * CELLS)
+    x, y = np.divmod(rest, 2 * CELLS)
+    return np.stack([x, y, z], axis=1) - CELLS
 
 
 def voxel_tree(cells: NDArray[np.int64], size: float) -> coal.OcTree:
@@ -137,7 +147,9 @@ class ContactModel:
         parent = self._model.frames[frame]
         placement = parent.placement * pinocchio.SE3(thing.pose)
         index = self._geometry.addGeometryObject(
-            pinocchio.GeometryObject(thing.name, parent.parentJoint, frame, placement, thing.shape)
+            pinocchio.GeometryObject(
+                thing.name, parent.parentJoint, frame, placement, thing.shape()
+            )
         )
         for other, name in enumerate(self._names):
             joint = self._geometry.geometryObjects[other].parentJoint

@@ -34,7 +34,7 @@ class RoboplanConfig:
     samples: int = _doc(4000, 'Nodes of all search trees together before giving up')
     seconds: float = _doc(5.0, 'Planning time before giving up, however few the samples [s]')
     connection_distance: float = _doc(1.5, 'Longest edge of a tree [rad]')
-    shortcuts: int = _doc(150, 'Attempts to cut corners')
+    shortcuts: int = _doc(20, 'Attempts to cut corners')
     polish: bool = _doc(True, 'Smooth the way and keep clear of things by least squares')
 
     def __post_init__(self) -> None:
