@@ -38,7 +38,7 @@ from flow_manip_planning.flow_to_poses.smoothing import about
 from flow_manip_planning.kinematics import rotation_vectors
 
 MIN_TURN = np.radians(5.0)  # less is within what tracking gets wrong
-ITERATIONS = 25
+ITERATIONS = 12
 DRIFT_LENGTH = 0.25  # of the flow: errors farther apart in time are independent
 
 
