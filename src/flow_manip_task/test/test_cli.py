@@ -208,7 +208,7 @@ def test_the_report_names_a_record_that_is_incomplete():
 
 
 def test_a_failed_goal_of_the_state_machine_reads_the_same():
-    world = FakeWorld().fail('execute grasp', *[GraspMissedError('closed on nothing')] * 2)
+    world = FakeWorld().fail('execute grasp', *[GraspMissedError('closed on nothing')] * 3)
     result = Manipulation(world.stages).run(ManipulateRequest(PUT))
     assert report(result)[-1] == 'failed: 304 GRASP_MISSED: closed on nothing'
 
