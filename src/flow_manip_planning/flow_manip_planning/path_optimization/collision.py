@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flow_manip_core.transforms import invert_transform, transform_points
 from flow_manip_planning.kinematics import Array, Chain
 from flow_manip_planning.path_optimization.distance_field import DistanceField
-from flow_manip_planning.path_optimization.terms import cross, Normal, State
+from flow_manip_planning.path_optimization.terms import cross, Indices, Normal, State
 from flow_manip_planning.robot_model import RobotModel
 
 APART = 3  # joints between two links that can meet
@@ -52,6 +52,14 @@ class Bodies:
     def only(self, keep: NDArray[np.bool_]) -> Bodies:
         """Return some of the spheres."""
         return Bodies(self.joints[keep], self.centers[keep], self.radii[keep])
+
+    def and_also(self, others: Bodies) -> Bodies:
+        """Return these and others, whose joints are not earlier ones."""
+        return Bodies(
+            np.concatenate([self.joints, others.joints]),
+            np.concatenate([self.centers, others.centers]),
+            np.concatenate([self.radii, others.radii]),
+        )
 
 
 def arm_bodies(robot: RobotModel) -> Bodies:
@@ -95,7 +103,9 @@ def farthest_points(points: Array, count: int) -> NDArray[np.int64]:
     return chosen
 
 
-def _rows(state: State, step: Array, centers: Array, joints: Array, directions: Array) -> Array:
+def _rows(
+    state: State, step: Indices, centers: Array, joints: Indices, directions: Array
+) -> Array:
     """Return (A, J) derivatives of points' positions along (A, 3) directions."""
     wrench = np.concatenate([cross(centers, directions), directions], axis=1)
     rows = (state.screws[step] @ wrench[:, :, None])[..., 0]
@@ -143,7 +153,7 @@ class SelfTerm:
         arm, last = arm_bodies(robot), robot.chain.num_joints - 1
         far = arm.only(arm.joints >= APART - 1)
         if held is not None:
-            far = Bodies(*(np.concatenate(pair) for pair in zip(_parts(far), _parts(held))))
+            far = far.and_also(held)
         self._far, self._near = far, arm.only(arm.joints <= last - APART)
         self._clearance, self._weight = clearance, weight
         self._reach = far.radii[:, None] + self._near.radii + clearance
@@ -165,11 +175,6 @@ class SelfTerm:
         rows = _rows(state, step, a, self._far.joints[i], direction)
         rows -= _rows(state, step, b, self._near.joints[j], direction)
         normal.add_sparse_rows(step, -self._weight * rows, self._weight * depth)
-
-
-def _parts(bodies: Bodies) -> tuple[Array, Array, Array]:
-    """Return the arrays of bodies in the order of their fields."""
-    return bodies.joints, bodies.centers, bodies.radii
 
 
 def _squared_distances(a: Array, b: Array) -> Array:

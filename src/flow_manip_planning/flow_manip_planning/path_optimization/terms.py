@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flow_manip_planning.kinematics import Array, Chain, ChainPoses
 from flow_manip_planning.path_optimization.point_targets import PointTargets
 from flow_manip_planning.path_optimization.weights import Weights
+
+Indices = NDArray[np.signedinteger]
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Normal:
         self.gradient += (transposed @ residual[..., None])[..., 0]
         self.cost += float((residual**2).sum())
 
-    def add_sparse_rows(self, step: Array, jacobian: Array, residual: Array) -> None:
+    def add_sparse_rows(self, step: Indices, jacobian: Array, residual: Array) -> None:
         """Add (A, J) rows with (A,) residuals that belong to ascending (A,) steps."""
         if len(step) == 0:
             return

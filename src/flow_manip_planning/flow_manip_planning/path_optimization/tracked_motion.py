@@ -101,16 +101,15 @@ class _Fit:
         radius = max(float(np.sqrt(((self._points - middle) ** 2).sum(axis=1).mean())), MIN_RADIUS)
         # The middle and three arms: what moves them little moves the body little.
         self._marks = middle + radius * np.concatenate([np.zeros((1, 3)), np.eye(3)])
-        self._radius = radius
 
     def solve(self, names: NDArray[np.int64]) -> TrackedMotion:
         """Alternate Gauss-Newton steps and new weights until nothing moves."""
         for iteration in range(ITERATIONS):
             step, covariance = self._step()
             self._move(step)
-            self._points = self._best_points()
             # Wide at first: weights that forget outliers also forget steps that started wrong.
             self._reweigh(max(1.0, WIDE * 0.6**iteration))
+            self._points = self._best_points()
             if np.abs(step).max() < 1e-5 and WIDE * 0.6**iteration < 1.0:
                 break
         spread = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
@@ -199,24 +198,17 @@ class _Fit:
 
     def _data_terms(self) -> tuple[Array, Array]:
         """Return (6T, 6T) matrix and (6T,) gradient of the distances, points eliminated."""
-        num_steps, num_points = self._weights.shape
+        num_steps = len(self._seen)
         weights = self._weights / self._noise**2
         moved, turned = self._moved()
-        # d moved / d (shift, turn) = [1, -[turned]x].
-        jacobian = np.zeros((num_steps, num_points, 3, 6))
-        jacobian[..., 0, 0] = jacobian[..., 1, 1] = jacobian[..., 2, 2] = 1.0
-        x, y, z = turned[..., 0], turned[..., 1], turned[..., 2]
-        jacobian[..., 0, 4], jacobian[..., 0, 5] = z, -y
-        jacobian[..., 1, 3], jacobian[..., 1, 5] = -z, x
-        jacobian[..., 2, 3], jacobian[..., 2, 4] = y, -x
         root = np.sqrt(weights)[..., None]
         residual = (root * (moved - self._seen)).reshape(num_steps, -1)
-        jacobian = (root[..., None] * jacobian).reshape(num_steps, -1, 6)
+        by_point = root[..., None] * _moved_by_steps(turned)
+        jacobian = by_point.reshape(num_steps, -1, 6)
         blocks = jacobian.swapaxes(1, 2) @ jacobian
         gradient = (jacobian.swapaxes(1, 2) @ residual[..., None])[..., 0]
         # d moved / d point = R: the points' own matrix is a multiple of the identity.
         own = np.sqrt(np.maximum(weights.sum(axis=0), 1e-12))
-        by_point = jacobian.reshape(num_steps, num_points, 3, 6)
         coupling = (by_point.swapaxes(2, 3) @ self._poses[:, None, :3, :3]) * root[..., None]
         coupling = (coupling / own[None, :, None, None]).transpose(0, 2, 1, 3)
         flat = coupling.reshape(6 * num_steps, -1)
@@ -234,18 +226,12 @@ class _Fit:
         expected = AGILITY * self._travel() / (num_steps - 1) ** 2
         turned = self._marks @ self._poses[:, :3, :3].swapaxes(1, 2)
         marks = turned + self._poses[:, None, :3, 3]
-        by_step = np.zeros((num_steps, 4, 3, 6))
-        by_step[..., range(3), range(3)] = 1.0
-        x, y, z = turned[..., 0], turned[..., 1], turned[..., 2]
-        by_step[..., 0, 4], by_step[..., 0, 5] = z, -y
-        by_step[..., 1, 3], by_step[..., 1, 5] = -z, x
-        by_step[..., 2, 3], by_step[..., 2, 4] = y, -x
-        by_step = by_step.reshape(num_steps, 12, 6) / expected
+        rows = _moved_by_steps(turned).reshape(num_steps, 12, 6) / expected
         jacobian = np.zeros((num_steps - 2, 12, num_steps, 6))
         inner = np.arange(num_steps - 2)
         for offset in range(3):
             factor = self._bend.stencils[:, offset, None, None]
-            jacobian[inner, :, inner + offset] = factor * by_step[inner + offset]
+            jacobian[inner, :, inner + offset] = factor * rows[inner + offset]
         residual = self._bend.apply(marks.reshape(num_steps, 12)) / expected
         return jacobian.reshape(-1, 6 * num_steps), residual.ravel()
 
@@ -258,6 +244,21 @@ class _Fit:
         poses[1:, :3, :3] = turns[1:] @ poses[1:, :3, :3]
         poses[1:, :3, 3] += step[1:, :3]
         self._poses = poses
+
+
+def _moved_by_steps(turned: Array) -> Array:
+    """Return the (..., 3, 6) derivatives of points by shift and turn of a pose: [1, -[turned]x].
+
+    Args:
+        turned: (..., 3) points in the body, turned by the pose's rotation but not shifted.
+    """
+    result = np.zeros((*turned.shape, 6))
+    result[..., 0, 0] = result[..., 1, 1] = result[..., 2, 2] = 1.0
+    x, y, z = turned[..., 0], turned[..., 1], turned[..., 2]
+    result[..., 0, 4], result[..., 0, 5] = z, -y
+    result[..., 1, 3], result[..., 1, 5] = -z, x
+    result[..., 2, 3], result[..., 2, 4] = y, -x
+    return result
 
 
 def _chain_steps(seen: Array, confidence: Array) -> tuple[Array, Array]:
