@@ -9,7 +9,7 @@ from flow_manip_core.transforms import rotation_about
 from flow_manip_mujoco.objects import MeshPart, ObjectSpec, Part
 from flow_manip_mujoco.objects.surfaces import turn_profile
 
-HANDLE_LENGTH, HANDLE_RADIUS = 0.100, 0.014  # [m]
+HANDLE_LENGTH, HANDLE_RADIUS = 0.100, 0.016  # [m]
 SHAFT_LENGTH, SHAFT_RADIUS = 0.090, 0.0045  # [m]
 _STEEL = (0.70, 0.71, 0.73)
 

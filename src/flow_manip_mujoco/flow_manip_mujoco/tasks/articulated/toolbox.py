@@ -22,7 +22,7 @@ from flow_manip_mujoco.tasks.articulated.drawing import (
     rng_of,
     sideways,
 )
-from flow_manip_mujoco.tasks.articulated.screwdriver import screwdriver
+from flow_manip_mujoco.tasks.articulated.screwdriver import HANDLE_RADIUS, screwdriver
 from flow_manip_mujoco.tasks.conditions import (
     all_of,
     joint_at_least,
@@ -38,7 +38,7 @@ LID_GOAL = float(np.radians(100.0))  # [rad] the reference opens the lid past up
 LID_OPEN = float(np.radians(60.0))  # [rad] counts as open
 
 _BOX, _LID = 'toolbox', 'toolbox_lid'
-_DROP = 0.050  # [m] above the floor of the box: lower, and the hand meets the rim
+_FLOOR = 0.006 + 0.003  # [m] of the box, and how far above it the screwdriver is let go of
 _FORWARD = 0.030  # [m] from the middle of the box to its front: away from the lid
 _PHRASES = (
     'open the toolbox and put the screwdriver in',
@@ -63,7 +63,7 @@ def make_toolbox_trial(seed: int) -> TaskTrial:
     )
     colour = one_of(('red', 'yellow', 'blue', 'orange', 'green'), rng)
     tool = screwdriver(colour, WORDS[colour])
-    side, place, yaw = sideways(rng, x=(0.47, 0.56), y=(0.08, 0.14), yaw=(55.0, 80.0))
+    side, place, yaw = sideways(rng, x=(0.47, 0.56), y=(0.02, 0.07), yaw=(55.0, 80.0))
     footings = {
         _BOX: footing_with_grip_at(box, 'lid', place, yaw),
         tool.name: _beside(rng, side),
@@ -104,11 +104,11 @@ def _put_in(name: str) -> Callable[[SimulatedCell], ReferenceMotion]:
         start = cell.object_pose(name)
         T_world_box = cell.body_pose(_BOX)
         goal = make_transform(
-            transform_points(T_world_box, np.array([_FORWARD, 0.0, 0.006 + _DROP])),
+            transform_points(T_world_box, np.array([_FORWARD, 0.0, _FLOOR])),
             _nearer_along_box(T_world_box[:3, :3], start[:3, :3]),
         )
         # The handle is where the weight is.
-        grip = transform_points(start, np.array([-0.045, 0.0, 0.013]))
+        grip = transform_points(start, np.array([-0.045, 0.0, HANDLE_RADIUS]))
         return carry_motion(cell, name, goal, contact=grip)
 
     return reference
