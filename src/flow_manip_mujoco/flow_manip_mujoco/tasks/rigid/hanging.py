@@ -128,7 +128,8 @@ class Hanging:
         """Return the turn about z [rad] and the peg for which an arm must do least.
 
         The opening is passed along y. Tilted as it hangs, the mug's handle is up and the hand
-        that came from above points where the handle points: best away from the robot.
+        that came from above points where the handle points: best away from the robot. The body
+        hangs beside its peg: best where no other peg is.
         """
         options = []
         for peg in self.pegs:
@@ -139,7 +140,12 @@ class Hanging:
                 yaw = float(np.arctan2(sign * out[1], sign * out[0])) - np.pi / 2
                 turn = wrapped(yaw - yaw_of(start[:3, :3]))
                 backwards = abs(wrapped(yaw - away)) > np.radians(100.0)
-                options.append((abs(turn) + 10.0 * backwards, turn, peg))
+                body = T_world_fixture[:3, :3].T @ -rotation_about([0, 0, 1], yaw)[:, 0]
+                crowded = any(
+                    (np.array(other.root) - np.array(peg.root)) @ body > 0.01
+                    for other in self.pegs
+                )
+                options.append((abs(turn) + 10.0 * backwards + 5.0 * crowded, turn, peg))
         _, turn, peg = min(options, key=lambda option: option[0])
         return turn, peg
 
@@ -206,7 +212,8 @@ def make_hang_cup(seed: int) -> TaskTrial:
     rack, side = cup_rack(), draw_side(rng)
     footings = {
         cup.name: Area((0.38, 0.52), (0.10, 0.22)).draw(rng, side),
-        rack.name: Area((0.60, 0.66), (0.06, 0.14), (-0.25, 0.25)).draw(rng, -side),
+        # Turned so that no hook hides what is under it from the camera.
+        rack.name: Area((0.60, 0.66), (0.06, 0.14), (0.20, 0.55)).draw(rng, -side),
     }
     extra = draw_distractors(rng, int(rng.integers(1, 3)), (cup,))
     hanging = Hanging(cup.name, CUP_HANDLE, (-CUP_RIM, 0.0, cup.size[2]), rack.name, RACK_HOOKS)
