@@ -194,5 +194,6 @@ def facing_of(local: Array, normals: Array, low: float, high: float) -> float:
             return -1.0
         cosines = np.sort(sign * normals[side, 1])
         # On a round thing only the middle of the pad touches: the better half counts.
-        worst = min(worst, float(cosines[len(cosines) // 2 :].mean()))
+        first = 0 if high - low < THIN else len(cosines) // 2
+        worst = min(worst, float(cosines[first:].mean()))
     return worst

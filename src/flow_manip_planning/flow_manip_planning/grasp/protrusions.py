@@ -33,6 +33,7 @@ MIN_POINTS = 8
 KNOB = 1.6  # longer than wide by less is a knob
 BEHIND_BAR = 0.022  # [m] the tips go this far past the outermost point
 CLEAR_OF_FRONT = 0.007  # [m] from the tips
+ROUND_WITHIN = 0.0015  # [m] root mean square distance of a round bar's points from its circle
 THICK_BAR = 0.012  # [m] from its outermost point to its back, where only the first is seen
 LEAST_HELD = 0.008  # [m] of the fingers past the outermost point
 _ABOUT_BAR, _ALONG_BAR = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)  # in the hand's frame
@@ -157,19 +158,47 @@ def _measure(points: Array, front: Front) -> Protrusion:
     along /= np.linalg.norm(along)
     across = np.cross(front.normal, along)
     # Only the outer part is the bar; the posts that carry it may spread wider.
-    bar = flat[height > np.percentile(height, 95) - 0.012] - center
+    outer = height > np.percentile(height, 95) - 0.012
+    bar = flat[outer] - center
     ends, sides = bar @ along, bar @ across
     middle = center + 0.5 * (ends.min() + ends.max()) * along
-    middle += 0.5 * (sides.min() + sides.max()) * across
+    side, width = _cross_section(sides, height[outer])
+    middle += side * across
     return Protrusion(
         points=points,
         middle=middle,
         along=along,
         across=across,
         length=float(np.ptp(ends)),
-        width=float(np.ptp(sides)),
+        width=width,
         height=float(np.percentile(height, 97)),
     )
+
+
+def _cross_section(sides: Array, heights: Array) -> tuple[float, float]:
+    """Find the middle and the width of a bar of which one side was seen.
+
+    A circle through the seen points (Kasa 1976) knows where the hidden side of a round bar is: the
+    middle of what was seen is up to half a radius off, and a bar that cannot give way pushes the
+    closed hand aside by as much. What no circle fits is taken as seen.
+
+    Args:
+        sides: (N,) across the bar [m].
+        heights: (N,) over the front [m].
+
+    Returns:
+        middle among `sides`, and width [m].
+    """
+    seen = 0.5 * (sides.min() + sides.max()), float(np.ptp(sides))
+    columns = np.column_stack([sides, heights, np.ones(len(sides))])
+    if len(sides) < MIN_POINTS or np.linalg.matrix_rank(columns, tol=1e-4) < 3:
+        return float(seen[0]), seen[1]
+    a, b, c = np.linalg.lstsq(columns, sides**2 + heights**2, rcond=None)[0]
+    radius = np.sqrt(max(c + 0.25 * (a * a + b * b), 0.0))
+    off = np.hypot(sides - 0.5 * a, heights - 0.5 * b) - radius
+    if not (0.5 * seen[1] - 0.001 < radius < THICK_BAR) or np.sqrt((off**2).mean()) > ROUND_WITHIN:
+        return float(seen[0]), seen[1]
+    return float(0.5 * a), float(max(2.0 * radius, seen[1]))
 
 
 def hands_on(protrusion: Protrusion, front: Front, gripper: GripperConfig) -> list[Candidate]:
