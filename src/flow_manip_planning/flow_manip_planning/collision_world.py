@@ -96,7 +96,8 @@ class CollisionWorld:
     def edge_collides(self, start: Array, end: Array, width: float) -> bool:
         """Say whether anything is touched on the straight line between two (J,)."""
         ends = self.configuration(start, width), self.configuration(end, width)
-        return bool(hasCollisionsAlongPath(self._scene, *ends, STEP))
+        # Halves first: what is in the way is found sooner.
+        return bool(hasCollisionsAlongPath(self._scene, *ends, STEP, True))
 
     def contacts(self, q: Array, width: float) -> list[Contact]:
         """Return what overlaps at (J,) and how deep, deepest first; slower than `collides`."""

@@ -22,6 +22,7 @@ from flow_manip_planning.motion_planner.free_ik import free_configurations, plan
 from flow_manip_planning.motion_planner.polishing import polish_corners, spread
 from flow_manip_planning.motion_planner.roboplan_planner import RoboplanConfig, RoboplanPlanner
 from flow_manip_planning.motion_planner.rounding import round_corners
+from flow_manip_planning.motion_planner.rrt_connect import search
 from flow_manip_planning.path_optimization import DistanceField
 from flow_manip_planning.surroundings import fill_columns, Surroundings
 
@@ -130,8 +131,7 @@ def test_too_few_samples_give_up_with_the_numbers(robot, context, walled):
     planner = RoboplanPlanner(RoboplanConfig(samples=5), context)
     start, goal = hand_down_at(robot, 0.5, -0.25, 0.1), hand_down_at(robot, 0.5, 0.25, 0.1)
     with pytest.raises(
-        NoPathError,
-        match=r'no way found with \d+ samples in 1 trees and 0\.\d\d s over 1\.\d+ rad',
+        NoPathError, match=r'no way found with 5 samples in \d\.\d\d s over 1\.\d+ rad'
     ):
         planner.plan(start, goal, walled, width=WIDTH, seed=0)
 
@@ -143,11 +143,13 @@ def test_time_ends_a_search_that_samples_would_not(robot, context, walled):
         planner.plan(start, goal, walled, width=WIDTH)
 
 
-def test_a_cancel_is_seen_between_trees(robot, motion, walled):
+@pytest.mark.parametrize('poll', [2, 3, 4, 5, 6])
+def test_a_cancel_is_seen_at_every_edge_of_the_search(robot, motion, walled, poll):
     start, goal = hand_down_at(robot, 0.5, -0.25, 0.1), hand_down_at(robot, 0.5, 0.25, 0.1)
-    polls = iter([False, True])
+    polls = iter(range(1, 1000))
     with pytest.raises(CancelledError):
-        motion.plan(start, goal, walled, width=WIDTH, cancelled=lambda: next(polls))
+        motion.plan(start, goal, walled, width=WIDTH, cancelled=lambda: next(polls) == poll)
+    assert next(polls) == poll + 1
 
 
 @pytest.mark.parametrize('end', ['start', 'goal'])
@@ -343,3 +345,33 @@ def test_no_way_to_any_posture_has_no_path(robot, context, walled):
     start, pose = hand_down_at(robot, 0.5, -0.25, 0.1), tip_pose(robot, 0.5, 0.25, 0.1)
     with pytest.raises(NoPathError, match='no way to any of 2 postures; last: no way found'):
         plan_to_pose(planner, start, pose, walled, width=WIDTH, max_tries=2)
+
+
+def test_the_search_goes_around_a_wall_with_a_gap():
+    def free(a, b):
+        line = np.linspace(a, b, 60)
+        return not ((np.abs(line[:, 0]) < 0.05) & (line[:, 1] < 0.8)).any()
+
+    rng = np.random.default_rng(0)
+    found = search(
+        np.array([-0.5, 0.0]), np.array([0.5, 0.0]), lambda: rng.uniform(-1, 1, 2), free,
+        step=0.3, samples=2000, go_on=lambda: True,
+    )  # fmt: skip
+    np.testing.assert_array_equal(found.path[[0, -1]], [[-0.5, 0.0], [0.5, 0.0]])
+    assert all(free(a, b) for a, b in pairwise(found.path))
+    assert np.linalg.norm(np.diff(found.path, axis=0), axis=1).max() <= 0.3 + 1e-9
+    assert (found.path[:, 1] > 0.79).any()
+    assert len(found.path) <= found.samples < 2000
+
+
+def test_the_search_ends_where_no_gap_is():
+    def free(a, b):
+        return (a[0] > 0) == (b[0] > 0)
+
+    rng = np.random.default_rng(0)
+    found = search(
+        np.array([-0.5, 0.0]), np.array([0.5, 0.0]), lambda: rng.uniform(-1, 1, 2), free,
+        step=0.3, samples=200, go_on=lambda: True,
+    )  # fmt: skip
+    assert found.path is None
+    assert found.samples == 200

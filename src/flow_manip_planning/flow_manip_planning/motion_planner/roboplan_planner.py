@@ -8,12 +8,10 @@ import time
 
 import numpy as np
 from roboplan.core import (
-    JointConfiguration,
     JointPath,
     PathShortcutter,
     PathShortcuttingOptions,
 )
-from roboplan.rrt import RRT, RRTOptions
 
 from flow_manip_core.errors import ConfigurationError, NoPathError
 from flow_manip_core.robot import Context
@@ -23,17 +21,16 @@ from flow_manip_planning.documented import documented as _doc
 from flow_manip_planning.kinematics import Array
 from flow_manip_planning.motion_planner.ends import way_to_free_start
 from flow_manip_planning.motion_planner.polishing import polish_corners
-
-FIRST_TREE = 100  # samples; each further tree may grow twice as large
+from flow_manip_planning.motion_planner.rrt_connect import search
 
 
 @dataclass(frozen=True)
 class RoboplanConfig:
     """Parameters."""
 
-    samples: int = _doc(4000, 'Nodes of all search trees together before giving up')
+    samples: int = _doc(4000, 'Nodes of both search trees before giving up')
     seconds: float = _doc(5.0, 'Planning time before giving up, however few the samples [s]')
-    connection_distance: float = _doc(1.5, 'Longest edge of a tree [rad]')
+    connection_distance: float = _doc(0.8, 'Longest edge of a tree [rad]')
     shortcuts: int = _doc(20, 'Attempts to cut corners')
     polish: bool = _doc(True, 'Smooth the way and keep clear of things by least squares')
 
@@ -47,11 +44,11 @@ class RoboplanConfig:
 
 
 class RoboplanPlanner:
-    """The `roboplan` backend: RRT-Connect (Kuffner and LaValle 2000), restarted, then shortcuts.
+    """The `roboplan` backend: RRT-Connect (Kuffner and LaValle 2000), then shortcuts.
 
-    The straight line is tried first. Trees are grown to 100, 200, 400 ... nodes, each with a seed
-    of its own: the time of RRT-Connect has a long tail that restarts cut off, and a cancel is seen
-    between them. The shortened way is polished where that leaves it free.
+    The straight line is tried first. Collisions, shortcuts and the scene are roboplan's; the
+    search is `rrt_connect`, which sees a cancel after every edge. The shortened way is polished
+    where that leaves it free.
     """
 
     Config = RoboplanConfig
@@ -94,54 +91,43 @@ class RoboplanPlanner:
         seed: int,
         cancelled: Cancelled,
     ) -> Array:
-        """Grow trees until two meet; their way is then shortened."""
-        began, samples, size, reason, tree = time.monotonic(), 0, FIRST_TREE, '', 0
+        """Grow trees until they meet; their way is then shortened."""
+        began, chain, config = time.monotonic(), world.robot.chain, self._config
+        rng = np.random.default_rng(seed)
+
+        def go_on() -> bool:
+            stop_if(cancelled)
+            return time.monotonic() - began < config.seconds
+
+        found = search(
+            start,
+            goal,
+            lambda: rng.uniform(chain.lower, chain.upper),
+            lambda a, b: not world.edge_collides(a, b, width),
+            step=config.connection_distance,
+            samples=config.samples,
+            go_on=go_on,
+        )
+        if found.path is None:
+            raise NoPathError(
+                f'no way found with {found.samples} samples in {time.monotonic() - began:.2f} s '
+                f'over {np.abs(goal - start).max():.2f} rad'
+            )
+        stop_if(cancelled)
+        # Other joints, the fingers, stay where the scene has them.
         world.scene.setJointPositions(world.configuration(start, width))
-        while samples < self._config.samples:
-            stop_if(cancelled)
-            left = self._config.seconds - (time.monotonic() - began)
-            if left <= 0:
-                break
-            planner = RRT(world.scene, self._options(min(size, self._config.samples), left))
-            planner.setRngSeed((seed + tree) % 2**31)
-            try:
-                path = planner.plan(self._joints(start), self._joints(goal))
-            except RuntimeError as error:
-                reason = str(error)
-                # A tree that ended early without a node more must count too.
-                samples += max(sum(len(nodes) for nodes in planner.getNodes()), FIRST_TREE // 10)
-                size, tree = 2 * size, tree + 1
-                continue
-            stop_if(cancelled)
-            return self._shortened(path, world, seed)
-        raise NoPathError(
-            f'no way found with {samples} samples in {tree} trees and '
-            f'{time.monotonic() - began:.2f} s over {np.abs(goal - start).max():.2f} rad: {reason}'
-        )
+        return self._shortened(found.path, world, seed)
 
-    def _options(self, size: int, seconds: float) -> RRTOptions:
-        """Return the options of one pair of trees."""
-        return RRTOptions(
-            group_name=self._group,
-            max_nodes=size,
-            max_connection_distance=self._config.connection_distance,
-            collision_check_step_size=STEP,
-            max_planning_time=seconds,
-            rrt_connect=True,
-        )
-
-    def _shortened(self, path: JointPath, world: CollisionWorld, seed: int) -> Array:
-        """Cut corners of a path; seeds of roboplan's shortcutter below zero mean random."""
+    def _shortened(self, path: Array, world: CollisionWorld, seed: int) -> Array:
+        """Cut corners of (K, J); seeds of roboplan's shortcutter below zero mean random."""
         if self._config.shortcuts == 0:
-            return np.array(path.positions)
+            return path
         options = PathShortcuttingOptions(
             group_name=self._group,
             max_step_size=STEP,
             max_iters=self._config.shortcuts,
             seed=seed % 2**31,
         )
-        return np.array(PathShortcutter(world.scene, options).shortcut(path).positions)
-
-    def _joints(self, q: Array) -> JointConfiguration:
-        """Return (J,) as roboplan takes it."""
-        return JointConfiguration(self._names, q)
+        way = JointPath()
+        way.joint_names, way.positions = self._names, list(path)
+        return np.array(PathShortcutter(world.scene, options).shortcut(way).positions)

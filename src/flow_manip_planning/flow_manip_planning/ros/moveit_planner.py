@@ -208,7 +208,8 @@ class MoveItPlanner:
             raise NoPathError(f"MoveIt's way ends {off:.4f} rad away from where it should")
         path[0], path[-1] = start, goal
         # Thin ways are faster to check and to time; where the short cut hits, all points count.
-        for corners in (thin(path, self._config.thinning), path):
+        most = self._config.thinning
+        for corners in (thin(path, most), thin(path, 0.25 * most), path):
             hit = next(
                 (i for i in range(1, len(corners)) if _hits(world, corners[i - 1 : i + 1], width)),
                 None,

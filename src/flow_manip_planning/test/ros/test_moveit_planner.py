@@ -243,7 +243,7 @@ def test_a_planner_that_knows_only_the_messages_finds_a_way_that_holds(
     world = world_with(robot, *wall)
     path = planner_of(context).plan(*ends, world, width=WIDTH)
     np.testing.assert_allclose(path[[0, -1]], ends)
-    assert 2 < len(path) < 12
+    assert 2 < len(path) < 30
     assert world.first_collision(densely(path), WIDTH) is None
 
 
