@@ -15,7 +15,12 @@ from flow_manip_planning.grasp.candidate import Candidate, hand_rotation
 from flow_manip_planning.grasp.choice import by_contact, contact_of
 from flow_manip_planning.grasp.completion import complete_object, ObjectShape
 from flow_manip_planning.grasp.hand import hand_boxes, opening_for, opening_of
-from flow_manip_planning.grasp.protrusions import find_front, find_protrusions, hands_on
+from flow_manip_planning.grasp.protrusions import (
+    _cross_section,
+    find_front,
+    find_protrusions,
+    hands_on,
+)
 from flow_manip_planning.grasp.regions import find_region, holds_region
 from flow_manip_planning.grasp.rims import find_rims, rim_hands
 from flow_manip_planning.surroundings import perceive
@@ -285,3 +290,22 @@ def test_a_long_bar_is_taken_where_the_hint_says(tabletop, scenes, proposer, end
     best = proposer.propose(observation, mask, contact=hint)[:4]
     for grasp in best:
         assert np.linalg.norm(contact_of(grasp) - hint) <= 0.02
+
+
+def test_the_middle_of_a_round_bar_is_found_though_its_underside_is_hidden():
+    rng = np.random.default_rng(0)
+    # Seen from 50 degrees above: half of the bar's surface, of which 0.012 m of height are used.
+    angle = np.radians(rng.uniform(-35.0, 130.0, 120))
+    sides, heights = 0.009 * np.sin(angle), 0.04 + 0.009 * np.cos(angle)
+    noise = 0.0003 * rng.normal(size=(2, 120))
+    seen = 0.5 * (sides.min() + sides.max())
+    middle, width = _cross_section(sides + noise[0], heights + noise[1])
+    assert abs(middle) < 0.0005 < abs(seen)
+    assert width == pytest.approx(0.018, abs=0.001)
+
+
+def test_a_square_bar_is_taken_as_seen():
+    sides = np.repeat(np.linspace(-0.02, 0.02, 30), 3)
+    middle, width = _cross_section(sides, np.full(90, 0.04))
+    assert middle == pytest.approx(0.0)
+    assert width == pytest.approx(0.04)

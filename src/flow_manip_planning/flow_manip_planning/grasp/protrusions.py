@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import least_squares
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -178,9 +179,9 @@ def _measure(points: Array, front: Front) -> Protrusion:
 def _cross_section(sides: Array, heights: Array) -> tuple[float, float]:
     """Find the middle and the width of a bar of which one side was seen.
 
-    A circle through the seen points (Kasa 1976) knows where the hidden side of a round bar is: the
-    middle of what was seen is up to half a radius off, and a bar that cannot give way pushes the
-    closed hand aside by as much. What no circle fits is taken as seen.
+    A circle through the seen points (Kasa 1976, then geometric) knows where the hidden side of a
+    round bar is: the middle of what was seen is up to half a radius off, and a bar that cannot give
+    way pushes the closed hand aside by as much. What no circle fits is taken as seen.
 
     Args:
         sides: (N,) across the bar [m].
@@ -194,11 +195,16 @@ def _cross_section(sides: Array, heights: Array) -> tuple[float, float]:
     if len(sides) < MIN_POINTS or np.linalg.matrix_rank(columns, tol=1e-4) < 3:
         return float(seen[0]), seen[1]
     a, b, c = np.linalg.lstsq(columns, sides**2 + heights**2, rcond=None)[0]
-    radius = np.sqrt(max(c + 0.25 * (a * a + b * b), 0.0))
-    off = np.hypot(sides - 0.5 * a, heights - 0.5 * b) - radius
+    start = [0.5 * a, 0.5 * b, np.sqrt(max(c + 0.25 * (a * a + b * b), 0.0))]
+    # The algebraic circle is too small where less than half of it was seen; distances are not.
+    circle = least_squares(
+        lambda x: np.hypot(sides - x[0], heights - x[1]) - x[2], start, max_nfev=20
+    )
+    middle, _, radius = circle.x
+    off = circle.fun
     if not (0.5 * seen[1] - 0.001 < radius < THICK_BAR) or np.sqrt((off**2).mean()) > ROUND_WITHIN:
         return float(seen[0]), seen[1]
-    return float(0.5 * a), float(max(2.0 * radius, seen[1]))
+    return float(middle), float(max(2.0 * radius, seen[1]))
 
 
 def hands_on(protrusion: Protrusion, front: Front, gripper: GripperConfig) -> list[Candidate]:
