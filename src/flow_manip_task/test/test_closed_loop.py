@@ -34,13 +34,13 @@ def shared():
     local.close()
 
 
-def run(local, kind, *, closed=True, attempts=3, tracking=None):
+def run(local, kind, *, closed=True, attempts=3, tracking=None, seed=SEED):
     local.config = replace(local.config, max_attempts=attempts)
     local.stages.tracking = (tracking or TrackerConfig()) if closed else None
-    trial = make_put_trial(SEED)
+    trial = make_put_trial(seed)
     local.reset(trial.seed, trial.scene)
     local.stages.disturbance = kind and make_disturbance(
-        kind, local.cell, trial.object, trial.target, SEED
+        kind, local.cell, trial.object, trial.target, seed
     )
     errors = Errors()
     result = local.run(ManipulateRequest(trial.instruction, seed=trial.seed), listener=errors)
@@ -60,7 +60,8 @@ def test_what_goes_wrong_is_noticed_while_it_happens_and_made_good(shared, kind)
 
 @pytest.mark.parametrize('kind', ['slip', 'moved_target'])
 def test_open_loop_does_not_make_it_good(shared, kind):
-    success, result, errors = run(shared, kind, closed=False, attempts=1)
+    # Of this seed the plate moves by more than its radius.
+    success, result, errors = run(shared, kind, closed=False, attempts=1, seed=8)
     assert not success
     assert ('FOLLOWING', 'SLIPPED') not in errors
     assert not result.succeeded, 'and says so'
