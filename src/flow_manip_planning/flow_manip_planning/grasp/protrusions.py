@@ -180,8 +180,8 @@ def _cross_section(sides: Array, heights: Array) -> tuple[float, float]:
     """Find the middle and the width of a bar of which one side was seen.
 
     A circle through the seen points (Kasa 1976, then geometric) knows where the hidden side of a
-    round bar is: the middle of what was seen is up to half a radius off, and a bar that cannot give
-    way pushes the closed hand aside by as much. What no circle fits is taken as seen.
+    round bar is: the middle of what was seen is up to half a radius off, and a bar that cannot
+    give way pushes the closed hand aside by as much. What no circle fits is taken as seen.
 
     Args:
         sides: (N,) across the bar [m].
