@@ -38,14 +38,14 @@ _PHRASES = (
 
 
 def make_close_cabinet_trial(seed: int) -> TaskTrial:
-    """Draw a cabinet whose door stands 45 to 75 degrees open, its front turned to the camera."""
+    """Draw a cabinet whose door stands 32 to 48 degrees open, its front turned to the camera."""
     rng = rng_of('close_cabinet', seed)
-    side, place, yaw = sideways(rng, x=(0.38, 0.45), y=(0.12, 0.18), yaw=(58.0, 76.0))
+    side, place, yaw = sideways(rng, x=(0.34, 0.40), y=(0.12, 0.18), yaw=(72.0, 90.0))
     rgb, door = two_colours(rng)
     fixture = door_cabinet(
         'cabinet', rgb=rgb, door_rgb=door, handle_rgb=one_of(HANDLE_COLOURS, rng), hinge=side
     )
-    start = float(np.radians(rng.uniform(45.0, 75.0)))
+    start = float(np.radians(rng.uniform(32.0, 48.0)))
     scene = Scene(
         bystanders(rng),
         0,
