@@ -67,7 +67,7 @@ class ObjectFlow:
         score: of the selection; NaN while nobody has ranked it.
         stamp: seconds, of the observation it starts from.
         contact: (3,) where the object is touched at the start, in `frame_id` [m]: a hint for the
-            grasp from whoever imagined the motion; None where nobody knows. Messages leave it out.
+            grasp from whoever imagined the motion; None where nobody knows.
     """
 
     points: NDArray[np.float32]

@@ -23,8 +23,7 @@ class Grasp:
         width: opening between the fingers that the object needs [m].
         score: 0..1, larger is better.
         opening: how far to open before, where that matters (a finger under a rim, between two
-            walls); 0: `width` and the planner's reserve. Messages leave it out: the plan's
-            `open` segment has it [m].
+            walls); 0: `width` and the planner's reserve [m].
     """
 
     T_world_tcp: NDArray[np.float64]

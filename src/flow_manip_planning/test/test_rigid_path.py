@@ -259,7 +259,7 @@ def test_an_arm_that_starts_deep_in_the_table_has_no_path(
     observation = replace(observation, joint_positions=bent)
     flow = scenes.flow(observation, mask, cube.pose[:3, 3], (0, 0, 0.1), lift=0.0)
     planner = RigidPathPlanner(RigidPathConfig(max_tries=2), context, proposer)
-    with pytest.raises(NoPathError, match='start .* in collision: panda_hand is 6. mm inside'):
+    with pytest.raises(NoPathError, match=r'start .* in collision: panda_hand is 6. mm inside'):
         planner.plan(observation, mask, flow)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from builtin_interfaces.msg import Duration, Time
 from flow_manip_msgs import msg as fm
-from geometry_msgs.msg import Pose, PoseArray, Transform
+from geometry_msgs.msg import Point, Pose, PoseArray, Transform
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, Image, JointState, RegionOfInterest
@@ -318,6 +318,7 @@ def flow_from_msg(message: fm.ObjectFlow) -> ObjectFlow:
         point_ids=np.array(message.point_ids, dtype=np.uint32),
         score=message.score,
         stamp=seconds_from_stamp(message.header.stamp),
+        contact=_xyz(message.contact[0]) if message.contact else None,
     )
 
 
@@ -337,7 +338,16 @@ def msg_from_flow(
         times=_floats(flow.times, 'd'),
         point_ids=_floats(flow.point_ids, 'I'),
         score=float(flow.score),
+        contact=[] if flow.contact is None else [_point(flow.contact)],
     )
+
+
+def _xyz(message: Point) -> NDArray[np.float64]:
+    return np.array([message.x, message.y, message.z])
+
+
+def _point(xyz: NDArray[np.float64]) -> Point:
+    return Point(x=float(xyz[0]), y=float(xyz[1]), z=float(xyz[2]))
 
 
 # Plans
@@ -345,7 +355,7 @@ def msg_from_flow(
 
 def grasp_from_msg(message: fm.GraspCandidate) -> Grasp:
     """Read a grasp."""
-    return Grasp(transform_from_pose(message.pose), message.width, message.score)
+    return Grasp(transform_from_pose(message.pose), message.width, message.score, message.opening)
 
 
 def msg_from_grasp(grasp: Grasp) -> fm.GraspCandidate:
@@ -354,6 +364,7 @@ def msg_from_grasp(grasp: Grasp) -> fm.GraspCandidate:
         pose=pose_from_transform(grasp.T_world_tcp),
         width=float(grasp.width),
         score=float(grasp.score),
+        opening=float(grasp.opening),
     )
 
 

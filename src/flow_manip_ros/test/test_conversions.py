@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 from flow_manip_msgs.msg import ObjectFlow as ObjectFlowMsg
 from geometry_msgs.msg import Pose
 import numpy as np
@@ -47,6 +49,7 @@ def make_flow():
         point_ids=np.array([9, 7, 5, 3, 1]),
         score=0.5,
         stamp=12.5,
+        contact=np.array([0.5, -0.1, 0.2]),
     )
 
 
@@ -54,7 +57,7 @@ def make_plan():
     times = np.array([0.0, 0.5, 1.0])
     values = np.random.default_rng(0).normal(size=(3, 2))
     trajectory = Trajectory(('a', 'b'), times, values, values * 2, values * 3)
-    grasp = Grasp(make_transform([0.5, 0, 0.1], rotation_about([1, 0, 0], np.pi)), 0.04, 0.9)
+    grasp = Grasp(make_transform([0.5, 0, 0.1], rotation_about([1, 0, 0], np.pi)), 0.04, 0.9, 0.06)
     segments = (
         PlanSegment('approach', trajectory),
         PlanSegment('grasp', gripper_width=0.01, gripper_effort=20.0, expect_object=True),
@@ -84,6 +87,9 @@ def test_a_flow_survives_the_wire_in_every_encoding(encoding):
     np.testing.assert_array_equal(back.confidence, flow.confidence)
     np.testing.assert_array_equal(back.point_ids, flow.point_ids)
     assert (back.object, back.source, back.score, back.stamp) == ('red cube', 'test', 0.5, 12.5)
+    np.testing.assert_array_equal(back.contact, flow.contact)
+    without = over_the_wire(c.msg_from_flow(replace(flow, contact=None), encoding))
+    assert c.flow_from_msg(without).contact is None
 
 
 def test_a_plan_survives_the_wire():
@@ -95,6 +101,7 @@ def test_a_plan_survives_the_wire():
     np.testing.assert_allclose(back.grasp.T_world_tcp, plan.grasp.T_world_tcp, atol=1e-12)
     assert back.segments[1] == plan.segments[1]
     assert back.segments[2].holding
+    assert back.grasp.opening == pytest.approx(0.06)
     assert (back.robot, back.object, back.stamp) == ('franka', 'cube', 3.25)
 
 
