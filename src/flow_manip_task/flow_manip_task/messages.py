@@ -137,7 +137,7 @@ def pose_message(transform: NDArray) -> Any:
     x, y, z, w = (float(v) for v in quaternion_from_transform(transform))
     return make(
         'geometry_msgs/msg/Pose',
-        position=_xyz('Point', transform),
+        position=_xyz('Point', transform[:3, 3]),
         orientation=make('geometry_msgs/msg/Quaternion', x=x, y=y, z=z, w=w),
     )
 
@@ -151,15 +151,15 @@ def transform_message(transform: NDArray, parent: str, child: str, stamp: float)
         child_frame_id=child,
         transform=make(
             'geometry_msgs/msg/Transform',
-            translation=_xyz('Vector3', transform),
+            translation=_xyz('Vector3', transform[:3, 3]),
             rotation=make('geometry_msgs/msg/Quaternion', x=x, y=y, z=z, w=w),
         ),
     )
     return make('tf2_msgs/msg/TFMessage', transforms=[stamped])
 
 
-def _xyz(kind: str, transform: NDArray) -> Any:
-    x, y, z = (float(v) for v in np.asarray(transform)[:3, 3])
+def _xyz(kind: str, xyz: NDArray) -> Any:
+    x, y, z = (float(v) for v in xyz)
     return make(f'geometry_msgs/msg/{kind}', x=x, y=y, z=z)
 
 
@@ -220,6 +220,7 @@ def flow_message(flow: ObjectFlow) -> Any:
         times=flow.times,
         point_ids=flow.point_ids,
         score=flow.score,
+        contact=[] if flow.contact is None else [_xyz('Point', flow.contact)],
     )
 
 
@@ -230,6 +231,7 @@ def grasp_message(grasp: Grasp) -> Any:
         pose=pose_message(grasp.T_world_tcp),
         width=float(grasp.width),
         score=float(grasp.score),
+        opening=float(grasp.opening),
     )
 
 

@@ -163,11 +163,17 @@ def _flow(message: Any) -> ObjectFlow:
         point_ids=message.point_ids,
         score=float(message.score),
         stamp=_seconds(message.header.stamp),
+        contact=_xyz(message.contact[0]) if message.contact else None,
     )
 
 
+def _xyz(point: Any) -> NDArray[np.float64]:
+    return np.array([point.x, point.y, point.z])
+
+
 def _grasp(message: Any) -> Grasp:
-    return Grasp(_pose(message.pose), float(message.width), float(message.score))
+    width, score, opening = (float(v) for v in (message.width, message.score, message.opening))
+    return Grasp(_pose(message.pose), width, score, opening)
 
 
 def _plan(message: Any) -> Plan:

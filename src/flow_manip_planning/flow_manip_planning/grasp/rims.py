@@ -19,6 +19,7 @@ from flow_manip_planning.grasp.completion import find_outline, ObjectShape
 from flow_manip_planning.kinematics import Array
 
 NUM_PLACES = 36  # around the outline
+MIN_SHARE = 0.5  # of the outline that rises: a dish; less is a bump of something solid
 SECTION = 0.022  # [m] of the surface behind the edge that the slope is fitted to
 MIN_SECTION_POINTS = 8
 GENTLE, STEEP = np.radians(8.0), np.radians(55.0)  # slopes that this is for
@@ -45,7 +46,7 @@ class Rim:
 
 
 def find_rims(shape: ObjectShape, half_width: float) -> list[Rim]:
-    """Find where the surface seen from above rises towards its outline.
+    """Find where the surface seen from above rises towards its outline, if it mostly does.
 
     Args:
         shape: the object.
@@ -57,12 +58,12 @@ def find_rims(shape: ObjectShape, half_width: float) -> list[Rim]:
         return []
     offset = outline.points[:, :2] - surface[:, :2].mean(axis=0)
     order = np.argsort(np.arctan2(offset[:, 1], offset[:, 0]))
-    found = []
-    for index in order[:: max(1, len(order) // NUM_PLACES)]:
+    found, places = [], order[:: max(1, len(order) // NUM_PLACES)]
+    for index in places:
         rim = _fit(surface, outline.points[index], outline.outward[index], half_width)
         if rim is not None and GENTLE < rim.slope < STEEP:
             found.append(rim)
-    return found
+    return found if len(found) >= MIN_SHARE * len(places) else []
 
 
 def _fit(surface: Array, place: Array, outward: Array, half_width: float) -> Rim | None:
