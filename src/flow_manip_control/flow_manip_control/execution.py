@@ -20,6 +20,7 @@ from flow_manip_core.errors import (
     GraspMissedError,
     ObjectLostError,
     SlipError,
+    StageTimeoutError,
     StaleInputError,
 )
 from flow_manip_core.plan import ExecutionOutcome, GripperReading, Plan, PlanSegment
@@ -258,7 +259,12 @@ class PlanExecutor:
 
     def _move_gripper(self, segment: PlanSegment, before: float, cancelled: Cancelled) -> float:
         """Run a gripper segment and return the opening it ends at [m]."""
-        reading = self._gripper.move(segment.gripper_width, segment.gripper_effort, cancelled)
+        try:
+            reading = self._gripper.move(segment.gripper_width, segment.gripper_effort, cancelled)
+        except StageTimeoutError as error:
+            if not segment.expect_object:
+                raise
+            raise GraspMissedError(f'what the fingers close on gives way: {error}') from error
         if segment.expect_object:
             self._check_contact(segment, before, reading)
         return reading.width

@@ -10,6 +10,7 @@ from flow_manip_core.errors import (
     CancelledError,
     GraspMissedError,
     ObjectLostError,
+    StageTimeoutError,
     StaleInputError,
 )
 from flow_manip_core.plan import Grasp, GripperReading, Plan, PlanSegment, Trajectory
@@ -126,6 +127,17 @@ def test_fingers_that_get_where_they_were_told_without_resistance_hold_nothing(c
     with pytest.raises(GraspMissedError, match=r'to 20\.0 mm, .* without resistance'):
         run(context, make_plan(context, segments=segments), FakeGripper(0.015))
     run(context, make_plan(context, segments=segments), FakeGripper(0.03))
+
+
+def test_what_gives_way_under_the_fingers_is_a_missed_grasp(context):
+    class NeverAtRest(FakeGripper):
+        def move(self, width, effort, cancelled):
+            if effort > 0:
+                raise StageTimeoutError('gripper at 50.6 mm after 3.0 s')
+            return super().move(width, effort, cancelled)
+
+    with pytest.raises(GraspMissedError, match=r'gives way: gripper at 50\.6 mm'):
+        run(context, make_plan(context), NeverAtRest(0.04))
 
 
 def test_a_cancel_stops_between_and_within_segments(context):
