@@ -24,7 +24,6 @@ if [ -z "${ROS_DISTRO:-}" ]; then
   export ROS_DISTRO=jazzy
 fi
 # The default transports of Fast DDS drop most camera images.
-export FASTDDS_BUILTIN_TRANSPORTS="${FASTDDS_BUILTIN_TRANSPORTS:-LARGE_DATA}"
 export FASTRTPS_DEFAULT_PROFILES_FILE="${FASTRTPS_DEFAULT_PROFILES_FILE:-$_flow_manip_root/config/fastdds.xml}"
 export MUJOCO_GL="${MUJOCO_GL:-egl}"
 unset _flow_manip_root _flow_manip_shell

@@ -19,8 +19,6 @@ RUN apt-get update && apt-get install -y --no-install-recommends $EXTRA_PACKAGES
 COPY . .
 RUN apt-get update && make setup && rm -rf /var/lib/apt/lists/* /root/.cache
 
-# The default transports drop most camera images.
-ENV FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA
 SHELL ["/bin/bash", "-c"]
 ENTRYPOINT ["/bin/bash", "-c", "source env.sh && exec \"$@\"", "--"]
 CMD ["ros2", "launch", "flow_manip", "bringup.launch.py"]

@@ -98,7 +98,6 @@ class Bringup:
         # Other ROS systems on this machine or network are none of a demo's business.
         os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
         os.environ.setdefault('ROS_DOMAIN_ID', str(1 + secrets.randbelow(100)))
-        os.environ.setdefault('FASTDDS_BUILTIN_TRANSPORTS', 'LARGE_DATA')
         command = [ros2, 'launch', 'flow_manip', 'bringup.launch.py', *self._arguments]
         self._note(f'starting: ros2 {" ".join(command[1:])}')
         self._process = subprocess.Popen(
