@@ -8,17 +8,20 @@ ENV := . ./env.sh && export OMP_NUM_THREADS=1 &&
 PURE := python -m pytest -q -n 2
 NODES := python -m pytest -q --reruns 1 -rfER
 
-.PHONY: help setup demo test test-all bench lint clean
+.PHONY: help setup setup-models demo test test-all bench lint clean
 help:      ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup:     ## install and build; quick when nothing changed
 	@$(SET_UP)
 
+setup-models:  ## the same with PyTorch, transformers and diffusers, for real models and the tests
+	@$(SET_UP) models
+
 demo: setup  ## one instruction end to end in simulation (INSTRUCTION="..." for another)
 	@$(ENV) flow_manip demo $(if $(INSTRUCTION),--instruction "$(INSTRUCTION)")
 
-lint: setup  ## ruff and mypy
+lint: setup-models  ## ruff and mypy
 	@$(ENV) ruff check . && ruff format --check . && mypy src/flow_manip_core/flow_manip_core
 
 test: lint   ## the fast suite
@@ -29,7 +32,7 @@ test-all: lint  ## everything that needs no GPU and no hardware
 	@$(ENV) $(PURE) -m 'not ros and not gpu and not hardware' && \
 	$(NODES) -m 'ros and not gpu and not hardware'
 
-bench: setup ## tests/benchmarks, JSON into build/benchmarks (ONLY=<name> for one)
+bench: setup-models ## tests/benchmarks, JSON into build/benchmarks (ONLY=<name> for one)
 	@$(ENV) python tests/benchmarks/run.py $(ONLY)
 
 clean:     ## remove everything that set-up and runs made

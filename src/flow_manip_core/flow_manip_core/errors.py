@@ -139,6 +139,42 @@ class TooFewPointsError(FlowManipError):
     code, name, failure = 104, 'TOO_FEW_POINTS', FailureStage.TRACKING
 
 
+class VideoFailedError(FlowManipError):
+    """The video generator gave no usable video: refused, empty, or its service failed."""
+
+    code, name, failure = 105, 'VIDEO_FAILED', FailureStage.VIDEO
+
+
+class VideoBudgetError(FlowManipError):
+    """The next video would cost more than the goal may."""
+
+    code, name, failure = 106, 'VIDEO_BUDGET', FailureStage.VIDEO
+
+
+class ImplausibleVideoError(FlowManipError):
+    """The video cannot be followed: it jumps, or the object changed or vanished."""
+
+    code, name, failure = 107, 'IMPLAUSIBLE_VIDEO', FailureStage.VIDEO
+
+
+class DepthCalibrationError(FlowManipError):
+    """The estimated depth does not fit the sensor's: few pixels or inliers, large residual."""
+
+    code, name, failure = 108, 'DEPTH_CALIBRATION', FailureStage.TRACKING
+
+
+class TracksLostError(FlowManipError):
+    """Too few points were followed to the end, or have depth along the way."""
+
+    code, name, failure = 109, 'TRACKS_LOST', FailureStage.TRACKING
+
+
+class CameraMotionError(FlowManipError):
+    """The camera's own motion could not be told from the object's."""
+
+    code, name, failure = 110, 'CAMERA_MOTION', FailureStage.TRACKING
+
+
 # PlanFromFlow
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -217,7 +218,15 @@ def load_rig(name_or_path: str) -> RigConfig:
 
 @dataclass(frozen=True)
 class Context:
-    """What every backend is given beside its own configuration."""
+    """What every backend is given beside its own configuration.
+
+    Attributes:
+        robot: that works here.
+        rig: where it stands.
+        simulation: returns the state of the simulated cell as JSON text, for backends that exist
+            in simulation only; None where the world is real.
+    """
 
     robot: RobotConfig
     rig: RigConfig
+    simulation: Callable[[], str] | None = None
