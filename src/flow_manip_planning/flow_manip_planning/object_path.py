@@ -6,7 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
 from flow_manip_core.transforms import interpolate_transforms, transform_points
 from flow_manip_planning.flow_to_poses import Joint, ObjectMotion
@@ -15,6 +17,8 @@ from flow_manip_planning.kinematics import Array, pose_errors
 from flow_manip_planning.surroundings import Surroundings
 
 MAX_STEPS = 400
+RESAMPLINGS = 5  # rounds of splitting until every step is short enough
+MAX_BETWEEN = 0.3  # [rad] between two steps that are interpolated as quaternions
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,41 @@ class ObjectPath:
         return cls(motion.times, motion.poses, motion.joint)
 
     def at(self, times: Array, center: Array) -> Array:
-        """Return (M, 4, 4) poses at (M,) times: on the joint, or (3,) `center` going straight."""
+        """Return (M, 4, 4) poses at (M,) times: on the joint, or (3,) `center` going smoothly.
+
+        Between the flow's steps the speed changes without jumps, which would be endless
+        accelerations of the joints, and without overshoot: what rests at two steps rests between.
+        """
         if self.joint is not None:
-            return self.joint.poses(np.interp(times, self.times, self.joint.values(self.poses)))
-        return from_about(
-            interpolate_transforms(self.times, about(self.poses, center), times), center
-        )
+            return self.joint.poses(
+                _monotone(self.times, self.joint.values(self.poses)[:, None], times)[:, 0]
+            )
+        return from_about(smooth_between(self.times, about(self.poses, center), times), center)
+
+
+def smooth_between(times: Array, poses: Array, at: Array) -> Array:
+    """Interpolate (K, 4, 4) poses at (M,) times by monotone cubics (Fritsch and Carlson 1980).
+
+    Rotations go as unit quaternions, component by component: for steps of a few degrees that is
+    the shortest turn. Longer steps are split by great arcs first.
+    """
+    turned = np.linalg.norm(pose_errors(poses[1:], poses[:-1])[:, 3:], axis=1)
+    pieces = np.maximum(np.ceil(turned / MAX_BETWEEN).astype(int), 1)
+    knots = _split(times, pieces)
+    arcs = interpolate_transforms(times, poses, knots)
+    turns = Rotation.from_matrix(arcs[:, :3, :3]).as_quat()
+    # q and -q are the same turn: take the one that is near the step before.
+    flips = np.cumprod(np.where((turns[1:] * turns[:-1]).sum(axis=1) < 0, -1.0, 1.0))
+    turns[1:] *= flips[:, None]
+    result = np.tile(np.eye(4), (len(at), 1, 1))
+    result[:, :3, :3] = Rotation.from_quat(_monotone(knots, turns, at)).as_matrix()
+    result[:, :3, 3] = _monotone(times, poses[:, :3, 3], at)
+    return result
+
+
+def _monotone(times: Array, values: Array, at: Array) -> Array:
+    """Return (M, D) between (K, D) values, held at the ends."""
+    return PchipInterpolator(times, values)(np.clip(at, times[0], times[-1]))
 
 
 def resample_path(
@@ -56,20 +89,28 @@ def resample_path(
         max_translation: [m] per step.
         max_rotation: [rad] per step.
     """
-    carried = path.poses[:, :3, :3] @ at + path.poses[:, :3, 3]
-    moved = np.linalg.norm(np.diff(carried, axis=0), axis=1)
-    turned = np.linalg.norm(pose_errors(path.poses[1:], path.poses[:-1])[:, 3:], axis=1)
-    pieces = np.maximum(np.ceil(np.maximum(moved / max_translation, turned / max_rotation)), 1)
-    if pieces.sum() > MAX_STEPS:
-        pieces = np.maximum(np.ceil(pieces * MAX_STEPS / pieces.sum()), 1)
-    times = np.concatenate(
-        [
-            np.linspace(t0, t1, int(n), endpoint=False)
-            for t0, t1, n in zip(path.times[:-1], path.times[1:], pieces)
-        ]
-        + [path.times[-1:]]
-    )
-    return ObjectPath(times, path.at(times, at), path.joint)
+    pieces = np.ones(len(path.times) - 1, dtype=int)
+    for _ in range(RESAMPLINGS):
+        times = _split(path.times, pieces)
+        poses = path.at(times, at)
+        carried = poses[:, :3, :3] @ at + poses[:, :3, 3]
+        moved = np.linalg.norm(np.diff(carried, axis=0), axis=1) / max_translation
+        turned = np.linalg.norm(pose_errors(poses[1:], poses[:-1])[:, 3:], axis=1) / max_rotation
+        # Speed changes within a step of the flow: its largest piece counts.
+        first = np.cumsum(pieces) - pieces
+        largest = np.maximum.reduceat(np.maximum(moved, turned), first)
+        if (largest <= 1.0).all() or pieces.sum() >= MAX_STEPS:
+            break
+        pieces = np.maximum(np.ceil(pieces * largest), pieces).astype(int)
+        if pieces.sum() > MAX_STEPS:
+            pieces = np.maximum(np.ceil(pieces * MAX_STEPS / pieces.sum()), 1).astype(int)
+    return ObjectPath(times, poses, path.joint)
+
+
+def _split(times: Array, pieces: Array) -> Array:
+    """Return times with the steps between (K,) times in (K-1,) equal pieces each."""
+    parts = [np.linspace(t0, t1, n, endpoint=False) for t0, t1, n in zip(times, times[1:], pieces)]
+    return np.concatenate([*parts, times[-1:]])
 
 
 def rests_at_end(

@@ -69,15 +69,12 @@ def time_path(
         LimitsError: the path cannot be followed, or the result breaks a limit; the message has the
             numbers.
     """
-    knots = path.x if isinstance(path, CubicSpline) else path.t
-    pieces = len(knots) if isinstance(path, BSpline) else 0
-    num_cells = int(np.clip(CELLS_PER_PIECE * pieces, NUM_GRID, MAX_GRID))
-    grid = np.linspace(knots[0], knots[-1], num_cells + 1)
+    grid = _grid(path)
     first, second = path(grid, 1), path(grid, 2)
     squared = _squared_speeds(
         first,
         second,
-        grid[1] - grid[0],
+        np.diff(grid),
         RESERVE * max_velocity,
         RESERVE * max_acceleration,
         max_speed,
@@ -98,6 +95,22 @@ def time_path(
     return trajectory
 
 
+def _grid(path: CubicSpline | BSpline) -> Array:
+    """Return (G,) places where the limits are held: every knot, and evenly between two of them.
+
+    Between knots the second derivative is a straight line, so that what holds at both ends of a
+    cell nearly holds inside; a cell across a knot sees nothing of a bend there.
+    """
+    knots = np.unique(path.x if isinstance(path, CubicSpline) else path.t)
+    lengths = np.diff(knots)
+    least = 2 if isinstance(path, CubicSpline) else CELLS_PER_PIECE
+    shares = np.ceil(NUM_GRID * lengths / lengths.sum()).astype(int)
+    least = max(1, min(least, MAX_GRID // len(lengths)))
+    counts = np.maximum(shares, least)
+    cells = [np.linspace(a, b, n, endpoint=False) for a, b, n in zip(knots, knots[1:], counts)]
+    return np.concatenate([*cells, knots[-1:]])
+
+
 def check_limits(trajectory: Trajectory, max_velocity: Array, max_acceleration: Array) -> None:
     """Raise LimitsError with the worst joint if a point of the trajectory is over a limit."""
     for what, values, limits in (
@@ -116,7 +129,7 @@ def check_limits(trajectory: Trajectory, max_velocity: Array, max_acceleration: 
 def _squared_speeds(
     first: Array,
     second: Array,
-    step: float,
+    steps: Array,
     max_velocity: Array,
     max_acceleration: Array,
     max_speed: float | None,
@@ -131,18 +144,19 @@ def _squared_speeds(
     ceiling = np.minimum(ceiling, 1e8)
     # Both ends of a cell are bound with the control of the cell (the paper's interpolation
     # scheme).
-    rows = np.concatenate([first[:-1], first[1:] + 2 * step * second[1:]], axis=1)
+    rows = np.concatenate([first[:-1], first[1:] + 2 * steps[:, None] * second[1:]], axis=1)
     bends = np.concatenate([second[:-1], second[1:]], axis=1)
     limits = np.tile(max_acceleration, 2)
     controllable = np.zeros(len(first))
     for i in range(len(first) - 2, -1, -1):
-        bound = _largest_controllable(rows[i], bends[i], limits, controllable[i + 1], 2 * step)
+        bound = _largest_controllable(rows[i], bends[i], limits, controllable[i + 1], 2 * steps[i])
         controllable[i] = min(bound, ceiling[i])
     squared = np.zeros(len(first))
     for i in range(len(first) - 1):
         u = _largest_acceleration(rows[i], bends[i], limits, squared[i])
-        squared[i + 1] = np.clip(squared[i] + 2 * step * u, 0.0, controllable[i + 1])
-        if squared[i + 1] <= TINY * controllable.max() and i + 1 < len(first) - 1:
+        squared[i + 1] = np.clip(squared[i] + 2 * steps[i] * u, 0.0, controllable[i + 1])
+        # From a momentary stop every path goes on; two in a row would last for ever.
+        if max(squared[i], squared[i + 1]) <= TINY * controllable.max() and i + 2 < len(first):
             raise LimitsError(
                 f'the motion stalls {i + 1}/{len(first) - 1} of the way: '
                 'acceleration limits cannot carry the path'
@@ -193,12 +207,12 @@ def _sample(
 ) -> Trajectory:
     """Walk the speed profile in equal steps of time."""
     speed = np.sqrt(squared)
-    step = grid[1] - grid[0]
-    times = np.concatenate([[0.0], np.cumsum(2 * step / (speed[1:] + speed[:-1]))])
+    steps = np.diff(grid)
+    times = np.concatenate([[0.0], np.cumsum(2 * steps / (speed[1:] + speed[:-1]))])
     count = max(2, int(np.ceil(times[-1] * rate)))
     at = np.linspace(0.0, times[-1], count + 1)
     cell = np.clip(np.searchsorted(times, at, side='right') - 1, 0, len(grid) - 2)
-    u = (squared[cell + 1] - squared[cell]) / (2 * step)
+    u = (squared[cell + 1] - squared[cell]) / (2 * steps[cell])
     passed = at - times[cell]
     s = np.clip(grid[cell] + speed[cell] * passed + 0.5 * u * passed**2, grid[0], grid[-1])
     rate_s = np.maximum(speed[cell] + u * passed, 0.0)

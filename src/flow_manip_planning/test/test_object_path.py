@@ -55,6 +55,29 @@ def test_smoothing_does_not_bend_steady_motion():
     assert errors[:, 1].max() < 2e-3
 
 
+def test_between_two_steps_at_rest_an_object_rests_and_speed_never_jumps():
+    share = np.concatenate([np.linspace(0, 1, 9), np.ones(6), np.linspace(1, 0, 9)])
+    poses = np.array(
+        [make_transform([0.2 * s, 0, 0], rotation_about([0, 1, 0], s)) for s in share]
+    )
+    path = ObjectPath(np.arange(len(share)) * 0.125, poses)
+    at = np.linspace(0, path.times[-1], 2000)
+    dense = path.at(at, np.array([0.05, 0.0, 0.1]))
+    x = dense[:, 0, 3] + dense[:, 0, :3] @ [0.05, 0.0, 0.1]
+    resting = (at > path.times[8]) & (at < path.times[13])
+    np.testing.assert_allclose(x[resting], x[resting][0], atol=1e-9)
+    turns = np.arccos(np.clip((np.trace(dense[:, :3, :3], axis1=1, axis2=2) - 1) / 2, -1, 1))
+    for values in (x, turns[5:-5]):
+        speed = np.diff(values) / (at[1] - at[0])
+        assert np.abs(np.diff(speed)).max() < 0.05 * np.abs(speed).max()
+
+
+def test_half_a_turn_in_one_step_goes_along_its_arc():
+    poses = np.array([make_transform(), make_transform([0, 0, 0], rotation_about([0, 0, 1], 3.1))])
+    halfway = ObjectPath(np.array([0.0, 1.0]), poses).at(np.array([0.5]), np.zeros(3))[0]
+    np.testing.assert_allclose(halfway[:3, :3], rotation_about([0, 0, 1], 1.55), atol=1e-5)
+
+
 def test_resampling_bounds_every_step_and_keeps_the_flows_own_poses():
     path = path_of(flow_of(poses_of(5, 2.0)))
     dense = resample_path(path, np.array([0.1, 0, 0]), 0.01, 0.05)

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import CubicSpline, PchipInterpolator
 
 from flow_manip_core.errors import LimitsError
 from flow_manip_core.plan import Trajectory
@@ -79,6 +79,33 @@ def test_a_path_with_a_pause_is_timed():
         max_speed=1.0,
     )
     assert 4.0 <= trajectory.duration < 4.6
+    assert_sound(trajectory)
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_knots_closer_than_an_even_grid_neither_stall_nor_break_a_limit(seed):
+    # Steps of a flow that turns fast here and rests there, with the errors of inverse kinematics.
+    rng = np.random.default_rng(seed)
+    times = np.cumsum(np.concatenate([[0.0], rng.choice([0.02, 0.06, 0.125], 150)]))
+    share = np.clip(times / times[-1] * 2.0, 0.0, 1.0)
+    moved = (10 * share**3 - 15 * share**4 + 6 * share**5)[:, None] * [1.5, -1.0, 2.0]
+    path = CubicSpline(times, moved + 1e-3 * rng.normal(size=moved.shape))
+    trajectory = time_path(path, NAMES, MAX_VELOCITY, MAX_ACCELERATION, max_speed=1.0)
+    assert_sound(trajectory)
+    assert trajectory.duration < 2.5 * times[-1]
+
+
+def test_a_rest_of_a_flow_lasts_as_long_as_in_the_flow():
+    times = np.linspace(0, 4, 33)
+    share = np.clip(times, 0, 1) + np.clip(times - 3, 0, 1)
+    moved = PchipInterpolator(times, share[:, None] * [0.3, 0.1, 0.2])
+    dense = np.unique(np.concatenate([times, np.linspace(0, 1, 60), np.linspace(3, 4, 60)]))
+    trajectory = time_path(
+        CubicSpline(dense, moved(dense)), NAMES, MAX_VELOCITY, MAX_ACCELERATION, max_speed=1.0
+    )
+    still = (np.abs(trajectory.velocities) < 1e-2).all(axis=1)
+    resting = trajectory.times[still & (np.abs(trajectory.positions[:, 0] - 0.3) < 1e-3)]
+    assert 1.9 < np.ptp(resting) < 2.2
     assert_sound(trajectory)
 
 
