@@ -3,15 +3,14 @@
 
 from contextlib import suppress
 import sys
-import threading
 
 import rclpy
 from rclpy.action import ActionServer, CancelResponse
-from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.task import Future
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import SetBool
@@ -57,26 +56,24 @@ def serve_action(node):
     """Serve a goal that counts its steps; 'wait' in the instruction waits for a cancel."""
     from flow_manip_msgs.action import Manipulate
 
-    def execute(handle):
+    waiting = []
+
+    async def execute(handle):
         handle.publish_feedback(Manipulate.Feedback(progress=0.5))
         if 'wait' in handle.request.instruction:
-            pause = threading.Event()
-            while not handle.is_cancel_requested:
-                pause.wait(0.01)
+            waiting.append(Future())
+            await waiting[-1]
             print('canceled', flush=True)
             handle.canceled()
         else:
             handle.succeed()
         return Manipulate.Result(error_msg=handle.request.instruction)
 
-    return ActionServer(
-        node,
-        Manipulate,
-        '/manipulate',
-        execute,
-        cancel_callback=lambda _: CancelResponse.ACCEPT,
-        callback_group=ReentrantCallbackGroup(),
-    )
+    def cancel(_):
+        waiting.pop().set_result(None)
+        return CancelResponse.ACCEPT
+
+    return ActionServer(node, Manipulate, '/manipulate', execute, cancel_callback=cancel)
 
 
 def main():
@@ -84,7 +81,7 @@ def main():
     nodes = [Peer(), LifecycleNode('managed'), Node('_shy')]
     if '--action' in sys.argv:
         nodes[0].action = serve_action(nodes[0])
-    executor = MultiThreadedExecutor(4)
+    executor = rclpy.get_global_executor()
     for node in nodes:
         executor.add_node(node)
     print('ready', flush=True)

@@ -67,7 +67,10 @@ def peer(environment):
     assert process.stdout.readline() == 'ready\n'
     yield process
     process.terminate()
-    assert process.wait(timeout=10) == 0
+    try:
+        assert process.wait(timeout=10) == 0
+    finally:
+        process.kill()
 
 
 @pytest.fixture
