@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 import contextlib
 import http.client
+import os
 import socket
 import threading
 import time
@@ -31,6 +32,7 @@ from flow_manip_core.errors import (
 )
 
 CONTENT_TYPE = 'application/msgpack'
+TOKEN = 'FLOW_MANIP_TOKEN'  # environment variable
 DTYPES = frozenset(('<f4', '<f8', '<i4', '<i8', '<u2', '<u4', '|u1', '|b1'))
 MAX_DIMENSIONS = 5
 MAX_BYTES = 256 * 1024 * 1024
@@ -144,13 +146,16 @@ def finite_array_of(
 class ModelServer:
     """One server of a model; every call is one request with its own connection."""
 
-    def __init__(self, url: str, timeout: float, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self, url: str, timeout: float, max_bytes: int = MAX_BYTES, token_variable: str = TOKEN
+    ) -> None:
         """Remember where it is.
 
         Args:
             url: ``http://host:port/path`` or https.
             timeout: of a whole call [s].
             max_bytes: of an answer.
+            token_variable: environment variable with the token that the server wants, if it does.
 
         Raises:
             ConfigurationError: the URL or a number makes no sense.
@@ -170,6 +175,10 @@ class ModelServer:
         kinds = {'http': http.client.HTTPConnection, 'https': http.client.HTTPSConnection}
         self._connect = lambda: kinds[parts.scheme](parts.hostname, port, timeout=timeout)
         self._path = (parts.path or '/') + (f'?{parts.query}' if parts.query else '')
+        token = os.environ.get(token_variable, '')
+        self._headers = {'Content-Type': CONTENT_TYPE, 'Accept': CONTENT_TYPE}
+        if token:
+            self._headers['Authorization'] = f'Bearer {token}'
 
     def call(
         self, values: Mapping[str, Any], cancelled: Callable[[], bool] = lambda: False
@@ -182,7 +191,9 @@ class ModelServer:
             RemoteError: the server answered with an error.
             BackendError: it is not there, or its answer cannot be read.
         """
-        exchange = _Exchange(self._connect(), self._path, pack(values), self._max_bytes)
+        exchange = _Exchange(
+            self._connect(), self._path, self._headers, pack(values), self._max_bytes
+        )
         deadline = time.monotonic() + self._timeout
         while not exchange.done.wait(_POLL):
             if cancelled():
@@ -230,10 +241,15 @@ class _Exchange:
     """One request on a thread of its own, so that a silent server cannot hold the caller."""
 
     def __init__(
-        self, connection: http.client.HTTPConnection, path: str, body: bytes, max_bytes: int
+        self,
+        connection: http.client.HTTPConnection,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        max_bytes: int,
     ) -> None:
-        self._connection, self._path, self._sent = connection, path, body
-        self._max_bytes = max_bytes
+        self._connection, self._path, self._headers = connection, path, dict(headers)
+        self._sent, self._max_bytes = body, max_bytes
         self.done = threading.Event()
         self.error: Exception | None = None
         self.status, self.body = 0, b''
@@ -247,8 +263,7 @@ class _Exchange:
 
     def _run(self) -> None:
         try:
-            headers = {'Content-Type': CONTENT_TYPE, 'Accept': CONTENT_TYPE}
-            self._connection.request('POST', self._path, self._sent, headers)
+            self._connection.request('POST', self._path, self._sent, self._headers)
             response = self._connection.getresponse()
             self.status = response.status
             if (response.length or 0) > self._max_bytes:
