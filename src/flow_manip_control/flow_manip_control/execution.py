@@ -36,8 +36,12 @@ class Arm(Protocol):
     def joint_positions(self) -> dict[str, float]:
         """Return the joints [rad]; StaleInputError when they are older than 0.1 s."""
 
-    def follow(self, trajectory: object, cancelled: Cancelled) -> None:
+    def follow(
+        self, trajectory: object, cancelled: Cancelled, goal_tolerance: float = 0.0
+    ) -> None:
         """Follow a `Trajectory` to its end; the arm is at rest when this returns or raises.
+
+        Each joint ends within `goal_tolerance` of its goal [rad], or the arm's own where it is 0.
 
         Raises:
             CancelledError: `cancelled` turned true.
@@ -223,7 +227,7 @@ class PlanExecutor:
             return bool(found) or cancelled()
 
         try:
-            self._arm.follow(trajectory, interrupted)
+            self._arm.follow(trajectory, interrupted, segment.goal_tolerance)
         except CancelledError as error:
             if found:
                 raise found[0] from error

@@ -38,7 +38,7 @@ class SteppedArm:
     def joint_positions(self):
         return dict(zip(self.names, self.positions))
 
-    def follow(self, trajectory, cancelled):
+    def follow(self, trajectory, cancelled, goal_tolerance=0.0):
         for time in np.arange(0.0, trajectory.duration + TICK, TICK):
             self.clock.now += TICK
             self.positions = trajectory.sample(time) + self.push(time)

@@ -23,12 +23,13 @@ class FakeArm:
     def __init__(self, context):
         self.names = context.robot.joint_names
         self.now = np.array(context.robot.home)
-        self.followed = []
+        self.followed, self.tolerances = [], []
 
     def joint_positions(self):
         return dict(zip(self.names, self.now))
 
-    def follow(self, trajectory, cancelled):
+    def follow(self, trajectory, cancelled, goal_tolerance=0.0):
+        self.tolerances.append(goal_tolerance)
         for positions in trajectory.positions:
             self.now = positions
             if cancelled():
@@ -103,6 +104,13 @@ def test_a_plan_runs_segment_by_segment(context):
     assert outcome.segments_done == 5
     assert outcome.final_gripper_width == 0.08
     np.testing.assert_allclose(arm.now, context.robot.home, atol=1e-9)
+
+
+def test_a_move_that_may_end_beside_its_goal_says_so_to_the_arm_and_no_other(context):
+    plan = make_plan(context)
+    guided = replace(plan.segments[3], goal_tolerance=0.03)
+    arm, _ = run(context, replace(plan, segments=(*plan.segments[:3], guided, plan.segments[4])))
+    assert arm.tolerances == [0.0, 0.03]
 
 
 def test_closing_on_nothing_is_a_missed_grasp(context):

@@ -223,7 +223,7 @@ def test_a_hand_that_is_pushed_off_its_way_stops_and_a_little_is_compliance(cont
 
 def test_a_hand_that_is_held_back_stops(context):
     class Stuck(SteppedArm):
-        def follow(self, trajectory, cancelled):
+        def follow(self, trajectory, cancelled, goal_tolerance=0.0):
             if trajectory.duration < 1.0:
                 return super().follow(trajectory, cancelled)
             stuck = trajectory.sample(1.0)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,17 +38,30 @@ class CellArm:
         """Return the measured joints of arm and fingers [rad, m]."""
         return self._cell.joint_positions()
 
-    def follow(self, trajectory: Trajectory, cancelled: Cancelled = lambda: False) -> None:
+    def follow(
+        self,
+        trajectory: Trajectory,
+        cancelled: Cancelled = lambda: False,
+        goal_tolerance: float = 0.0,
+    ) -> None:
         """Follow a trajectory to its end.
+
+        Args:
+            trajectory: of the arm's joints.
+            cancelled: polled; brakes.
+            goal_tolerance: how far each joint may be off at the end, 0: the arm's own [rad].
 
         Raises:
             BadTrajectoryError: its joints are not the arm's.
             CancelledError: `cancelled` turned true; the arm rests.
             ToleranceViolatedError: the arm did not follow or did not arrive; it rests.
         """
-        controller = self._cell.arm_controller
+        controller, tolerances = self._cell.arm_controller, self._tolerances
+        if goal_tolerance > 0:
+            bound = np.full(len(ARM_JOINTS), goal_tolerance)
+            tolerances = replace(tolerances, goal=bound)
         execution = TrajectoryExecution(
-            controller, arm_spline(trajectory), self._tolerances, self._cell.time
+            controller, arm_spline(trajectory), tolerances, self._cell.time
         )
         while self._advance(execution) is Outcome.RUNNING:
             if cancelled():

@@ -96,6 +96,18 @@ def test_an_arm_that_is_blocked_reports_which_joint_and_by_how_much(cell):
     assert np.abs(cell.arm_controller.velocities(cell.data)).max() < 0.1
 
 
+def test_an_arm_that_cannot_arrive_may_end_within_the_tolerance_of_the_motion(cell):
+    below_table = solve_ik(cell, downward_pose([0.5, 0.0, -0.008]), cell.home)
+    motion = smooth_motion(cell.home, below_table, 2.0)
+    CellArm(cell).follow(motion, goal_tolerance=0.06)
+    off = np.abs(joints_of(cell) - below_table).max()
+    assert ToleranceConfig().goal < off < 0.06
+    cell.arm_controller.reset(joints_of(cell))
+    CellArm(cell).follow(smooth_motion(joints_of(cell), cell.home, 2.0))
+    with pytest.raises(ToleranceViolatedError, match=r'off the goal .* limits 0\.0100 rad'):
+        CellArm(cell).follow(motion)
+
+
 def test_a_trajectory_of_other_joints_is_refused(cell):
     motion = smooth_motion(cell.home, cell.home, 1.0)
     names = ('joint1', *motion.joint_names[1:])

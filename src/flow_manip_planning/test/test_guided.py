@@ -139,6 +139,8 @@ def test_a_drawer_is_pulled_along_its_slide_let_go_and_left(chest, context, robo
     plan = planner.plan(observation, mask, drawer_flow(observation, mask, noise=noise))
     names = [s.name for s in plan.segments]
     assert names[3:] == ['grasp', 'follow', 'release', 'retreat', 'home']
+    tolerances = {s.name: s.goal_tolerance for s in plan.segments if s.goal_tolerance}
+    assert tolerances == {'follow': RigidPathConfig().guided_tolerance}
     hand = robot.chain.tip(segment(plan, 'follow').positions)
     np.testing.assert_allclose(hand[0], ON_HANDLE.T_world_tcp, atol=2e-3)
     assert hand[-1, 0, 3] - hand[0, 0, 3] == pytest.approx(0.12, abs=0.002 + noise)

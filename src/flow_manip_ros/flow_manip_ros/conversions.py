@@ -421,6 +421,7 @@ def plan_from_msg(message: fm.Plan) -> Plan:
                 gripper_effort=item.gripper_effort,
                 expect_object=item.expect_object,
                 holding=item.holding,
+                goal_tolerance=item.goal_tolerance,
             )
         )
     poses = [transform_from_pose(pose) for pose in message.object_poses.poses]
@@ -450,6 +451,7 @@ def msg_from_plan(plan: Plan) -> fm.Plan:
             gripper_effort=float(segment.gripper_effort),
             expect_object=segment.expect_object,
             holding=segment.holding,
+            goal_tolerance=float(segment.goal_tolerance),
         )
         if segment.trajectory is not None:
             item.trajectory = msg_from_trajectory(segment.trajectory)

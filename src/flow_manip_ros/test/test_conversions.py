@@ -61,7 +61,7 @@ def make_plan():
     segments = (
         PlanSegment('approach', trajectory),
         PlanSegment('grasp', gripper_width=0.01, gripper_effort=20.0, expect_object=True),
-        PlanSegment('follow', trajectory, holding=True),
+        PlanSegment('follow', trajectory, holding=True, goal_tolerance=0.03),
     )
     return Plan(
         'franka', grasp, segments, np.tile(np.eye(4), (3, 1, 1)), times, object='cube', stamp=3.25

@@ -274,6 +274,7 @@ def _segment_message(segment: PlanSegment) -> Any:
         gripper_effort=float(segment.gripper_effort),
         expect_object=segment.expect_object,
         holding=segment.holding,
+        goal_tolerance=float(segment.goal_tolerance),
     )
 
 

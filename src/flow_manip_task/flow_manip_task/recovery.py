@@ -176,7 +176,8 @@ def _way(
     if abs(end - start) < PERIOD and np.abs(away).max() < ON_PATH:
         return None
     name = f'{"finish" if forward else "undo"} {segment.name}'
-    return PlanSegment(name, _retime(trajectory, start, end, away))
+    way = _retime(trajectory, start, end, away)
+    return PlanSegment(name, way, goal_tolerance=segment.goal_tolerance)
 
 
 def _place_on_path(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from control_msgs.action import FollowJointTrajectory, GripperCommand
+from control_msgs.msg import JointTolerance
 from flow_manip_msgs.action import ExecutePlan
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from sensor_msgs.msg import JointState
@@ -145,9 +146,15 @@ class ControllerArm:
         """Return the newest joints."""
         return self._states.positions()
 
-    def follow(self, trajectory: Trajectory, cancelled: Cancelled) -> None:
+    def follow(
+        self, trajectory: Trajectory, cancelled: Cancelled, goal_tolerance: float = 0.0
+    ) -> None:
         """Send the trajectory and wait for its end."""
         goal = FollowJointTrajectory.Goal(trajectory=msg_from_trajectory(trajectory))
+        tolerance = goal_tolerance or self._config.goal_tolerance
+        goal.goal_tolerance = [
+            JointTolerance(name=name, position=tolerance) for name in trajectory.joint_names
+        ]
         goal.goal_time_tolerance = duration_from_seconds(self._config.duration_margin)
         limit = trajectory.duration * self._config.duration_factor + self._config.duration_margin
         deadline = _Deadline(self._node, limit, f'a motion of {trajectory.duration:.1f} s')

@@ -316,7 +316,13 @@ class RigidPathPlanner:
                 gripper_effort=min(config.grip_effort, gripper.max_effort),
                 expect_object=True,
             ),
-            PlanSegment('follow', self._along_flow(world, task, way), holding=True),
+            PlanSegment(
+                'follow',
+                self._along_flow(world, task, way),
+                holding=True,
+                # A guided part stays where its joint is, not where noise or a slanted grip has it.
+                goal_tolerance=config.guided_tolerance if task.guided else 0.0,
+            ),
         ]
         if not task.releases:
             return segments

@@ -29,6 +29,9 @@ class RigidPathConfig:
     )
     squeeze: float = _doc(0.04, "Close this much beyond the object's width [m]")
     grip_effort: float = _doc(50.0, 'Closing force [N]')
+    guided_tolerance: float = _doc(
+        0.04, 'How far each joint may end off its way with a guided part in the hand [rad]'
+    )
     max_tries: int = _doc(8, 'Grasps for which free motion is planned before giving up')
     optimise: bool = _doc(True, 'Polish the joint path by least squares')
     go_home: bool = _doc(True, "End out of the camera's way after a release")
