@@ -11,7 +11,7 @@ Nothing waits for a clock, so a goal takes as long as it is computed, and a seed
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ from flow_manip_task.stages import (
     Ranking,
     Stages,
 )
-from flow_manip_world_model.flow import FLOW_GENERATORS
+from flow_manip_world_model.flow import create_flow_generator
 from flow_manip_world_model.selection import SELECTORS
 
 FRAME_RATE = 15.0  # [Hz] of simulated time
@@ -100,7 +100,9 @@ class LocalStages:
         world_model, planning = parameters['world_model_node'], parameters['planning_node']
         self._cell, self._context, self._film = cell, context, film
         self._segmenter = create_backend(SEGMENTERS, parameters['segmentation_node'], context)
-        self._generator = create_backend(FLOW_GENERATORS, world_model, context)
+        # What exists in simulation only reads the state of the cell.
+        simulated = replace(context, simulation=lambda: cell.state())
+        self._generator = create_flow_generator(world_model, simulated)
         self._selector = create_backend(SELECTORS, world_model['selection'], context)
         proposer = create_backend(GRASP_PROPOSERS, planning['grasp'], context)
         self._planner = create_flow_planner(planning, context, proposer)

@@ -3,35 +3,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-import re
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from flow_manip_core.config import from_mapping
+from flow_manip_core.errors import ConfigurationError, FlowManipError
 from flow_manip_core.flow import ObjectFlow
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.registry import Registry
+from flow_manip_core.robot import Context
+from flow_manip_world_model.progress import (
+    candidate_stage,
+    finished_candidates,
+    ignore_dropped,
+    ignore_progress,
+    never_cancelled,
+)
 
-
-def ignore_progress(stage: str, progress: float) -> None:
-    """Drop a progress report."""
-
-
-def never_cancelled() -> bool:
-    """Say that nobody asked to stop."""
-    return False
-
-
-def candidate_stage(number: int | str, count: int | str) -> str:
-    """Return the text by which a generator reports that it begins candidate `number`, from 1."""
-    return f'imagining candidate {number} of {count}'
-
-
-def finished_candidates(stage: str) -> int:
-    """Return how many candidates are finished at a generator's `stage`, else 0."""
-    found = re.fullmatch(candidate_stage(r'(\d+)', r'\d+'), stage)
-    return int(found[1]) - 1 if found else 0
+__all__ = [
+    'FLOW_GENERATORS',
+    'FlowGenerator',
+    'candidate_stage',
+    'create_flow_generator',
+    'finished_candidates',
+    'ignore_dropped',
+    'ignore_progress',
+    'never_cancelled',
+]
 
 
 class FlowGenerator(Protocol):
@@ -46,6 +46,7 @@ class FlowGenerator(Protocol):
         goal_image: NDArray | None = None,
         num_candidates: int = 0,
         seed: int = 0,
+        on_dropped: Callable[[int, FlowManipError], None] = ignore_dropped,
         on_progress: Callable[[str, float], None] = ignore_progress,
         cancelled: Callable[[], bool] = never_cancelled,
     ) -> list[ObjectFlow]:
@@ -59,6 +60,7 @@ class FlowGenerator(Protocol):
             goal_image: (H, W, 3) uint8 RGB of the wished-for end, for generators that use one.
             num_candidates: how many; 0 is the backend's default. Fewer may come back.
             seed: the same seed gives the same candidates.
+            on_dropped: told the number (from 0) of a candidate that failed on the way, and why.
             on_progress: told a short text (`candidate_stage` for candidates) and 0..1.
             cancelled: polled at least every 20 ms of work.
 
@@ -67,6 +69,9 @@ class FlowGenerator(Protocol):
             NoFreePlaceError: there is no goal that is free and inside the workspace.
             NoObjectPathError: the object cannot be brought there without touching something.
             TooFewPointsError: too little of the object is visible.
+            VideoFailedError, VideoBudgetError, ImplausibleVideoError, DepthCalibrationError,
+                TracksLostError, CameraMotionError: of all candidates of a dream, the most frequent
+                failure, with the counts of each.
             CancelledError: the caller asked to stop.
             InvalidInputError: masks and instruction do not belong together.
         """
@@ -75,6 +80,34 @@ class FlowGenerator(Protocol):
 FLOW_GENERATORS: Registry[FlowGenerator] = Registry(
     'flow',
     {
+        'dream': 'flow_manip_world_model.flow.dream:DreamFlow',
         'rule_based': 'flow_manip_world_model.flow.rule_based:RuleBasedFlow',
     },
 )
+
+
+def create_flow_generator(parameters: Mapping[str, Any], context: Context) -> FlowGenerator:
+    """Build the generator that ``parameters['backend']`` names.
+
+    A generator that is made of other backends names the blocks that describe them in its class
+    attribute `PARTS` and is given those blocks: ``parameters['video']`` for a dream's videos, and
+    so on.
+
+    Args:
+        parameters: of the world model node; blocks that the generator does not use may stand
+            among them.
+        context: robot and rig, and the simulation where there is one.
+
+    Raises:
+        BackendError: a backend is unknown or cannot be imported.
+        ConfigurationError: a parameter is unknown, missing or of the wrong type.
+    """
+    name = parameters.get('backend')
+    if not isinstance(name, str):
+        raise ConfigurationError("flow: parameter 'backend' is missing")
+    cls: Any = FLOW_GENERATORS.load(name)
+    config = from_mapping(cls.Config, parameters.get(name, {}), where=f'flow.{name}')
+    parts = getattr(cls, 'PARTS', None)
+    if parts is None:
+        return cls(config, context)
+    return cls(config, context, {part: parameters.get(part, {}) for part in parts})

@@ -23,7 +23,6 @@ from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.robot import Context
 from flow_manip_core.transforms import make_transform, rotation_about
 from flow_manip_world_model import placing, pushing, turning
-from flow_manip_world_model.flow import candidate_stage, ignore_progress, never_cancelled
 from flow_manip_world_model.path import (
     carry_line,
     CarryMap,
@@ -33,6 +32,12 @@ from flow_manip_world_model.path import (
 )
 from flow_manip_world_model.placing import PlacingConfig
 from flow_manip_world_model.points import farthest_points
+from flow_manip_world_model.progress import (
+    candidate_stage,
+    ignore_dropped,
+    ignore_progress,
+    never_cancelled,
+)
 from flow_manip_world_model.pushing import PushConfig
 from flow_manip_world_model.scene import build_scene, Scene
 from flow_manip_world_model.shape import estimate_shape, ObjectShape
@@ -105,6 +110,7 @@ class RuleBasedFlow:
         goal_image: NDArray | None = None,
         num_candidates: int = 0,
         seed: int = 0,
+        on_dropped: Callable[[int, FlowManipError], None] = ignore_dropped,
         on_progress: Callable[[str, float], None] = ignore_progress,
         cancelled: Callable[[], bool] = never_cancelled,
     ) -> list[ObjectFlow]:
@@ -137,6 +143,7 @@ class RuleBasedFlow:
                 transforms, times = make()
             except (NoFreePlaceError, NoObjectPathError) as error:
                 failure = failure or error
+                on_dropped(number, error)
                 continue
             flows.append(
                 flow_from_transforms(

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long work tells what it does, what it gave up, and learns that nobody wants it any more."""
+
+from __future__ import annotations
+
+import re
+
+from flow_manip_core.errors import FlowManipError
+
+
+def ignore_progress(stage: str, progress: float) -> None:
+    """Drop a progress report."""
+
+
+def ignore_dropped(number: int, error: FlowManipError) -> None:
+    """Drop what became of a candidate that failed."""
+
+
+def never_cancelled() -> bool:
+    """Say that nobody asked to stop."""
+    return False
+
+
+def candidate_stage(number: int | str, count: int | str) -> str:
+    """Return the text by which a generator reports that it begins candidate `number`, from 1."""
+    return f'imagining candidate {number} of {count}'
+
+
+def finished_candidates(stage: str) -> int:
+    """Return how many candidates are finished at a generator's `stage`, else 0."""
+    found = re.fullmatch(candidate_stage(r'(\d+)', r'\d+'), stage)
+    return int(found[1]) - 1 if found else 0
