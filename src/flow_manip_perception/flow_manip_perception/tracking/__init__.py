@@ -18,7 +18,7 @@ from flow_manip_core.video import Video
 Cancelled = Callable[[], bool]
 
 FREE = -1
-"""Group of a point that belongs to no rigid thing."""
+"""Region of a pixel that belongs to no rigid thing."""
 
 MAX_POINTS = 16384
 """Queries of one call."""
@@ -41,12 +41,12 @@ class PointStream(Protocol):
 
     num_dropped: int
 
-    def reset(self, queries: NDArray, *, groups: NDArray | None = None) -> NDArray[np.uint32]:
+    def reset(self, queries: NDArray, *, regions: NDArray | None = None) -> NDArray[np.uint32]:
         """Forget what was followed, and follow points of the image that is pushed next.
 
         Args:
             queries: (N, 2) pixels (u, v) in the next image.
-            groups: see `PointTracker.track`.
+            regions: see `PointTracker.track`.
 
         Returns:
             (N,) ids; none was ever given before by this stream.
@@ -84,7 +84,7 @@ class PointTracker(Protocol):
         *,
         depth: NDArray[np.float32] | None = None,
         camera: CameraModel | None = None,
-        groups: NDArray | None = None,
+        regions: NDArray | None = None,
         cancelled: Cancelled = never,
     ) -> PointTracks:
         """Follow points.
@@ -95,16 +95,17 @@ class PointTracker(Protocol):
             depth: (T, H, W) metres along the optical axis, NaN unknown; helps where the backend
                 knows how to use it.
             camera: of the frames; with depth it lets a backend think in 3D.
-            groups: (N,) whole numbers: points of one group lie on one thing that probably moves
-                rigidly, `FREE` (-1) ones belong to nothing. A hint: what does not move rigidly
-                is still followed. All `FREE` where left out.
+            regions: (H, W) whole numbers of the first frame's pixels: those of one number show one
+                thing that probably moves rigidly, `FREE` (-1) ones belong to nothing; of a mask,
+                `np.where(mask, 0, FREE)`. A hint: what does not move rigidly is still followed.
+                All `FREE` where left out.
             cancelled: polled while tracking.
 
         Returns:
             Tracks with one entry per frame, in the order of the queries.
 
         Raises:
-            InvalidInputError: queries, depth or groups do not belong to the video.
+            InvalidInputError: queries, depth or regions do not belong to the video.
             CancelledError: as it says.
             BackendError: the backend's package or server is missing.
         """
@@ -152,17 +153,18 @@ def checked_queries(queries: NDArray, size: tuple[int, int]) -> NDArray[np.float
     return points
 
 
-def checked_groups(groups: NDArray | None, num_points: int) -> NDArray[np.int64]:
-    """Return groups as (N,) int64, all `FREE` where left out.
+def checked_regions(regions: NDArray | None, size: tuple[int, int]) -> NDArray[np.int64]:
+    """Return regions as (H, W) int64, all `FREE` where left out.
 
     Raises:
-        InvalidInputError: not one whole number per point.
+        InvalidInputError: not one whole number per pixel.
     """
-    if groups is None:
-        return np.full(num_points, FREE, dtype=np.int64)
-    found = np.asarray(groups)
-    if found.shape != (num_points,) or found.dtype.kind not in 'iu':
+    shape = (size[1], size[0])
+    if regions is None:
+        return np.full(shape, FREE, dtype=np.int64)
+    found = np.asarray(regions)
+    if found.shape != shape or found.dtype.kind not in 'iu':
         raise InvalidInputError(
-            f'groups are {found.shape} {found.dtype}, expected ({num_points},) whole numbers'
+            f'regions are {found.shape} {found.dtype}, expected {shape} whole numbers'
         )
     return found.astype(np.int64)
