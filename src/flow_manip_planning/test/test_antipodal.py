@@ -119,6 +119,18 @@ def test_the_hidden_side_is_guessed_within_a_centimetre(tabletop, scenes, contex
         assert not shape.seen.all()
 
 
+def test_nothing_is_guessed_below_a_spout_that_the_camera_sees_under(tabletop, scenes, context):
+    pot = scenes.thing(0.5, 0.0, (0.036, 0.08))
+    spout = scenes.thing(0.5, 0.07, (0.016, 0.07, 0.016), z=0.06)
+    observation, masks = tabletop.look(pot, spout)
+    both = Mask(masks[0].pixels | masks[1].pixels, 'jug')
+    shape = complete_object(observation, both, perceive(observation, both, context, None))
+    assert shape.points[shape.points[:, 1] > 0.055, 2].min() > 0.03
+    # The hidden side of the pot itself still reaches down to the table.
+    behind = shape.walls & (shape.points[:, 0] < 0.49) & (np.abs(shape.points[:, 1]) < 0.03)
+    assert shape.points[behind, 2].min() < 0.01
+
+
 def test_the_arm_itself_is_no_obstacle(tabletop, scenes, context, robot):
     # What is seen where the hand is belongs to the robot's own shape.
     low = make_transform([0.4, -0.15, 0.15], np.diag([1.0, -1.0, -1.0]))[None]

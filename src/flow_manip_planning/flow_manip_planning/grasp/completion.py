@@ -26,6 +26,7 @@ SPACING = 0.003  # [m] between points of the completed object
 MAX_POINTS = 1500
 CELL = 0.004  # [m] of the outline's raster
 DEPTH_TOLERANCE = 0.006  # [m]
+MASK_ERROR = 0.008  # [m] that the edge of a mask or of an outline may be off
 MAX_CONTRADICTION = 0.06  # share of mirrored points that may lie in seen free space
 
 
@@ -81,14 +82,16 @@ def complete_object(
     if plane is not None:
         mirrored, turned = reflect(points, normals, plane)
         distance, _ = cKDTree(points).query(mirrored)
-        new = distance > 1.5 * spacing
+        # The body is symmetric, its handle may not be: a second one would be seen.
+        new = (distance > 1.5 * spacing) & ~contradicts(observation, mask, mirrored)
         points = np.concatenate([points, mirrored[new]])
         normals = np.concatenate([normals, turned[new]])
     num_surface = len(points)
     walls, outward = outline_walls(points, bottom)
     if len(walls):
         distance, _ = cKDTree(points).query(walls)
-        new = distance > 0.006
+        # Under a spout or an arm nothing reaches down where the table behind it is seen.
+        new = (distance > 0.006) & ~below_gaps(walls, seen_through(observation, mask, walls))
         points, normals = (
             np.concatenate([points, walls[new]]),
             np.concatenate([normals, outward[new]]),
@@ -156,6 +159,11 @@ def find_symmetry(
 
 def contradiction(observation: Observation, mask: Mask, points: Array) -> float:
     """Return the share of (N, 3) world points that the camera would have seen and did not."""
+    return float(contradicts(observation, mask, points).sum() / max(len(points), 1))
+
+
+def contradicts(observation: Observation, mask: Mask, points: Array) -> NDArray[np.bool_]:
+    """Say which of (N, 3) world points the camera would have seen and did not."""
     pixels = np.rint(project_from(observation.camera, observation.T_world_camera, points))
     depth = transform_points(invert_transform(observation.T_world_camera), points)[:, 2]
     inside = (
@@ -169,7 +177,37 @@ def contradiction(observation: Observation, mask: Mask, points: Array) -> float:
     # Unknown depth contradicts nothing, so NaN must compare as "not in front".
     in_front = depth[inside] < observed - DEPTH_TOLERANCE
     beside = ~mask.pixels[row, column] & (depth[inside] < observed + 0.01)
-    return float((in_front | beside).sum() / max(len(points), 1))
+    wrong = np.zeros(len(points), dtype=bool)
+    wrong[inside] = in_front | beside
+    return wrong
+
+
+def seen_through(observation: Observation, mask: Mask, points: Array) -> NDArray[np.bool_]:
+    """Say where of (N, 3) world points the camera clearly saw past the object to what is behind.
+
+    Clearly means farther from the mask than outlines and masks are off, `MASK_ERROR`.
+    """
+    camera = observation.camera
+    pixels = np.rint(project_from(camera, observation.T_world_camera, points))
+    depth = transform_points(invert_transform(observation.T_world_camera), points)[:, 2]
+    size = np.array([camera.width, camera.height])
+    inside = np.isfinite(pixels).all(axis=1) & ((pixels >= 0) & (pixels < size)).all(axis=1)
+    column, row = pixels[inside].astype(int).T
+    beside = ndimage.distance_transform_edt(~mask.pixels)[row, column] * depth[inside] / camera.fx
+    free = np.zeros(len(points), dtype=bool)
+    # Unknown depth says nothing: NaN compares as "not behind".
+    behind = observation.depth[row, column] > depth[inside] + DEPTH_TOLERANCE
+    free[inside] = behind & (beside > MASK_ERROR)
+    return free
+
+
+def below_gaps(walls: Array, free: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Say which of (W, 3) points in vertical columns lie no higher than one that is free."""
+    _, column = np.unique(walls[:, :2], axis=0, return_inverse=True)
+    column = column.ravel()
+    highest = np.full(column.max(initial=-1) + 1, -np.inf)
+    np.maximum.at(highest, column[free], walls[free, 2])
+    return walls[:, 2] <= highest[column]
 
 
 @dataclass(frozen=True)
