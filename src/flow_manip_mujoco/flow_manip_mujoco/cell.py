@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import deque, OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import mujoco
 import numpy as np
@@ -41,6 +41,7 @@ from flow_manip_mujoco.scene import (
     PhysicsConfig,
     TableConfig,
 )
+from flow_manip_mujoco.state import CellState
 
 FrameCallback = Callable[[NDArray[np.uint8], float], None]
 Disturb = Callable[[mujoco.MjModel, mujoco.MjData], None]
@@ -106,6 +107,7 @@ class SimulatedCell:
     Attributes:
         objects: what is free to move.
         fixtures: what is bolted to the table.
+        task: name of the task whose trial this is, '' for a free scene (see `TaskTrial.reset`).
         start_poses: T_world_body of every body right after the reset, by name.
         start_joints: value of every joint of a fixture then, by name [rad or m].
     """
@@ -155,7 +157,7 @@ class SimulatedCell:
             scene = Scene.parse(scene)
         elif not isinstance(scene, Scene):
             scene = Scene(tuple(scene))
-        self.seed, self.scene = seed, scene
+        self.seed, self.scene, self.task = seed, scene, ''
         self._disturbances.clear()
         self.objects: tuple[ObjectSpec, ...] = tuple(choose_objects(scene, rng))
         self.fixtures = scene.fixtures
@@ -187,6 +189,50 @@ class SimulatedCell:
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
+
+    def state(self) -> str:
+        """Return the present state as JSON text, for a copy that looks the same (`restore`).
+
+        Takes well under a millisecond; what the controllers are about to do is not part of it.
+
+        Raises:
+            InvalidInputError: something on the table is of no task and not in the catalogue.
+        """
+        return CellState.of(self).dumps()
+
+    @classmethod
+    def from_state(
+        cls, text: str, context: Context | None = None, config: CellConfig | None = None
+    ) -> SimulatedCell:
+        """Build a copy of the cell that `state` was asked of; arguments and errors as there."""
+        cell = cls(context, config)
+        cell.restore(text)
+        return cell
+
+    def restore(self, text: str) -> None:
+        """Take over the state of another cell; the arm then holds still where it is.
+
+        Args:
+            text: from `state`, checked before anything is built from it.
+
+        Raises:
+            InvalidInputError: it is no state, or one of another robot, camera or scene.
+            ConfigurationError: an object is unknown.
+        """
+        state = CellState.loads(text)
+        try:
+            randomisation = RandomisationConfig(**state.randomisation)
+        except TypeError as error:
+            raise InvalidInputError(f'state: randomisation: {error}') from error
+        self.config = replace(self.config, randomisation=randomisation)
+        self.reset(state.seed, state.scene())
+        state.check(self)
+        state.apply(self)
+        self.task = state.task
+        self._trace.clear()
+        joints = self.joint_positions()
+        self.arm_controller.reset(np.array([joints[name] for name in ARM_JOINTS]))
+        self.gripper_controller.reset(sum(joints[n] for n in FINGER_JOINTS), self.model)
 
     # ---------------------------------------------------------------- time
 

@@ -5,8 +5,8 @@ import pytest
 from flow_manip_core.transforms import make_transform, quaternion_from_transform, rotation_about
 from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.tasks.placement import lowest_point
+from flow_manip_mujoco.tasks.putting import LET_GO, make_put_task_trial
 from flow_manip_task.evaluation.conditions import Condition, Job
-from flow_manip_task.evaluation.put_task import LET_GO, make_put_task_trial
 from flow_manip_task.evaluation.running import task_named, tasks, TrialRunner
 
 

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,7 @@ class TaskTrial:
         steps: to be done one after the other.
         stages: name and predicate of what is reached on the way, in order; the last one is the
             task's end. A stage counts as done when a later one is.
+        task: name of the task that it is a trial of; set by the task itself.
     """
 
     seed: int
@@ -83,10 +85,12 @@ class TaskTrial:
     scene: Scene = field(repr=False)
     steps: tuple[TaskStep, ...]
     stages: tuple[tuple[str, Predicate], ...] = field(repr=False, compare=False)
+    task: str = ''
 
     def reset(self, cell: SimulatedCell) -> None:
         """Set the table."""
         cell.reset(self.seed, self.scene)
+        cell.task = self.task
 
     def success(self, cell: SimulatedCell) -> bool:
         """Let the cell settle for a second, then read from its state whether the task is done."""
@@ -119,3 +123,12 @@ class TaskSpec:
     articulated: bool
     make_trial: Callable[[int], TaskTrial]
     source: str = ''
+
+    def __post_init__(self) -> None:
+        """Have trials say which task they are of."""
+        named = partial(_trial_of, self.name, self.make_trial)
+        object.__setattr__(self, 'make_trial', named)
+
+
+def _trial_of(name: str, make_trial: Callable[[int], TaskTrial], seed: int) -> TaskTrial:
+    return replace(make_trial(seed), task=name)

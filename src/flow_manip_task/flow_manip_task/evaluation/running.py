@@ -21,7 +21,7 @@ from flow_manip_core.robot import Context, load_rig, load_robot
 from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.disturbances import Disturbance, make_disturbance
 from flow_manip_mujoco.object_tracker import TrackerConfig
-from flow_manip_mujoco.tasks import TASKS, TaskSpec, TaskStep, TaskTrial
+from flow_manip_mujoco.tasks import PUT_TASK, TASKS, TaskSpec, TaskStep, TaskTrial
 from flow_manip_task.evaluation.conditions import (
     ADJACENT_REPLAY,
     Condition,
@@ -33,7 +33,6 @@ from flow_manip_task.evaluation.conditions import (
 )
 from flow_manip_task.evaluation.flow_sources import GENERATED, ORACLE, SourceSpec
 from flow_manip_task.evaluation.log import TrialLine
-from flow_manip_task.evaluation.put_task import PUT_TASK
 from flow_manip_task.evaluation.trials import failure_class
 from flow_manip_task.evaluation.truth import body_named, TruthSource
 from flow_manip_task.local import LocalStages, task_config

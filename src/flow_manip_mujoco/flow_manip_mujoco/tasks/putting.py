@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The seeded put trials of `flow_manip trials` as a task with a reference motion."""
+"""Put one thing on or in another: the motion, and the seeded put trials as a task."""
 
 from __future__ import annotations
 
@@ -9,19 +9,10 @@ import numpy as np
 
 from flow_manip_core.transforms import transform_points
 from flow_manip_mujoco.cell import SimulatedCell
-from flow_manip_mujoco.objects import object_spec
-from flow_manip_mujoco.tasks import (
-    is_in,
-    is_on,
-    make_put_trial,
-    ReferenceMotion,
-    TaskSpec,
-    TaskStep,
-    TaskTrial,
-    Trial,
-)
 from flow_manip_mujoco.tasks.motions import carry_motion
-from flow_manip_mujoco.tasks.placement import lowest_point
+from flow_manip_mujoco.tasks.placement import is_in, is_on, lowest_point
+from flow_manip_mujoco.tasks.task import ReferenceMotion, TaskSpec, TaskStep, TaskTrial
+from flow_manip_mujoco.tasks.trials import make_put_trial, Trial
 
 LET_GO = 0.005  # [m] over what it is put on
 INTO = 0.03  # [m] below a container's rim
@@ -32,7 +23,8 @@ def make_put_task_trial(seed: int) -> TaskTrial:
     trial = make_put_trial(seed)
     name = trial.object.replace('_', ' ')
     rests = is_in if trial.relation == 'in' else is_on
-    step = TaskStep(trial.instruction, name, trial.object, partial(put_motion, trial))
+    motion = partial(put_motion, name=trial.object, target=trial.target, relation=trial.relation)
+    step = TaskStep(trial.instruction, name, trial.object, motion)
     return TaskTrial(
         seed=trial.seed,
         instruction=trial.instruction,
@@ -45,25 +37,31 @@ def make_put_task_trial(seed: int) -> TaskTrial:
     )
 
 
-def put_motion(trial: Trial, cell: SimulatedCell) -> ReferenceMotion:
-    """Carry the object over everything and let it down onto or into the target, never turned.
+def put_motion(cell: SimulatedCell, name: str, target: str, relation: str) -> ReferenceMotion:
+    """Carry an object over everything and let it down onto or into another, never turned.
 
     What has fallen over is put down lying: its middle over the target's, its lowest point on it.
+
+    Args:
+        cell: the cell.
+        name: of the object that moves.
+        target: name of the object that receives it.
+        relation: 'on' or 'in'.
     """
-    spec, target = object_spec(trial.target), cell.object_pose(trial.target)
-    goal = cell.object_pose(trial.object)
-    middle = transform_points(goal, [0.0, 0.0, 0.5 * object_spec(trial.object).size[2]])
-    height = spec.floor + LET_GO
-    if trial.relation == 'in':
+    spec, place = cell.spec(target), cell.object_pose(target)
+    goal = cell.object_pose(name)
+    middle = transform_points(goal, [0.0, 0.0, 0.5 * cell.spec(name).size[2]])
+    height = (spec.floor or spec.size[2]) + LET_GO
+    if relation == 'in':
         height = max(height, spec.size[2] - INTO)
-    goal[:2, 3] += target[:2, 3] - middle[:2]
-    goal[2, 3] += target[2, 3] + height - lowest_point(cell, trial.object)
-    return carry_motion(cell, trial.object, goal)
+    goal[:2, 3] += place[:2, 3] - middle[:2]
+    goal[2, 3] += place[2, 3] + height - lowest_point(cell, name)
+    return carry_motion(cell, name, goal)
 
 
 def _is_over(trial: Trial, cell: SimulatedCell) -> bool:
     gap = cell.object_pose(trial.object) - cell.object_pose(trial.target)
-    return float(np.hypot(*gap[:2, 3])) < object_spec(trial.target).footprint_radius
+    return float(np.hypot(*gap[:2, 3])) < cell.spec(trial.target).footprint_radius
 
 
 PUT_TASK = TaskSpec(
