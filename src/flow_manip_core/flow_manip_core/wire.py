@@ -27,6 +27,7 @@ from flow_manip_core.errors import (
     BackendError,
     CancelledError,
     ConfigurationError,
+    error_classes,
     InvalidInputError,
     StageTimeoutError,
 )
@@ -208,6 +209,22 @@ class ModelServer:
             raise BackendError(f'{self.url}: {exchange.error}') from exchange.error
         return self._read(exchange.status, exchange.body)
 
+    def ask(
+        self, values: Mapping[str, Any], cancelled: Callable[[], bool] = lambda: False
+    ) -> dict[str, Any]:
+        """Do what `call` does; what a stage's backend raised over there is raised here too.
+
+        Raises:
+            FlowManipError: the class that the server names, with its sentence.
+        """
+        try:
+            return self.call(values, cancelled)
+        except RemoteError as error:
+            cls = {known.name: known for known in error_classes().values()}.get(error.reason)
+            if cls is None:
+                raise
+            raise cls(str(error)) from error
+
     def _read(self, status: int, body: bytes) -> dict[str, Any]:
         """Decode an answer, or raise what it says went wrong."""
         try:
@@ -263,7 +280,9 @@ class _Exchange:
 
     def _run(self) -> None:
         try:
-            self._connection.request('POST', self._path, self._sent, self._headers)
+            # A server that refuses does not read everything, but it does answer.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self._connection.request('POST', self._path, self._sent, self._headers)
             response = self._connection.getresponse()
             self.status = response.status
             if (response.length or 0) > self._max_bytes:

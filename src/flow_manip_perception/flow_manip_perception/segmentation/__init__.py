@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.registry import Registry
+from flow_manip_core.video import Video
 
 
 class Segmenter(Protocol):
@@ -27,9 +32,33 @@ class Segmenter(Protocol):
         """Return what is seen, in words, one entry per object."""
 
 
+class VideoSegmenter(Protocol):
+    """Follows one object's mask through a video; keeps nothing between calls."""
+
+    def propagate(
+        self, video: Video, mask: Mask, *, cancelled: Callable[[], bool] = lambda: False
+    ) -> NDArray[np.bool_]:
+        """Return (T, H, W) masks of the object that `mask` shows in the first frame.
+
+        Raises:
+            InvalidInputError: the mask is not of the video's size.
+            CancelledError: `cancelled` said so.
+            BackendError: a model is not there or failed.
+        """
+
+
 SEGMENTERS: Registry[Segmenter] = Registry(
     'segmentation',
     {
+        'remote': 'flow_manip_perception.segmentation.remote:RemoteSegmenter',
         'tabletop': 'flow_manip_perception.segmentation.tabletop:TabletopSegmenter',
+    },
+)
+
+VIDEO_SEGMENTERS: Registry[VideoSegmenter] = Registry(
+    'video segmentation',
+    {
+        'grounded_sam2': 'flow_manip_perception.segmentation.grounded_sam2:GroundedSam2Video',
+        'remote': 'flow_manip_perception.segmentation.remote:RemoteVideoSegmenter',
     },
 )

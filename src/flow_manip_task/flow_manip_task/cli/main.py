@@ -9,7 +9,7 @@ from pathlib import Path
 import sys
 
 from flow_manip_core.errors import FlowManipError
-from flow_manip_task.cli import commands, evaluating
+from flow_manip_task.cli import commands, evaluating, serving
 
 DEMO = 'put the red cube on the plate'
 INTERRUPTED = 130
@@ -87,6 +87,9 @@ def build_parser() -> argparse.ArgumentParser:
         'evaluate', help='tasks x pipelines x robots x flows x seeds in simulation, as a table'
     )
     evaluating.add_arguments(evaluate)
+
+    serve = subparsers.add_parser('serve', help='serve models to the `remote` backends')
+    serving.add_arguments(serve)
     return parser
 
 
