@@ -21,12 +21,12 @@ def never_cancelled() -> bool:
     return False
 
 
-def candidate_stage(number: int | str, count: int | str) -> str:
-    """Return the text by which a generator reports that it begins candidate `number`, from 1."""
-    return f'imagining candidate {number} of {count}'
+def candidate_stage(number: int | str, count: int | str, what: str = '') -> str:
+    """Return the text by which a generator reports candidate `number` (from 1) and its stage."""
+    return f'imagining candidate {number} of {count}' + (f': {what}' if what else '')
 
 
 def finished_candidates(stage: str) -> int:
     """Return how many candidates are finished at a generator's `stage`, else 0."""
-    found = re.fullmatch(candidate_stage(r'(\d+)', r'\d+'), stage)
+    found = re.match(candidate_stage(r'(\d+)', r'\d+') + '(:|$)', stage)
     return int(found[1]) - 1 if found else 0

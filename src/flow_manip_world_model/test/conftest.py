@@ -5,6 +5,8 @@ milliseconds and without a simulator."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+import sys
 
 import numpy as np
 import pytest
@@ -21,6 +23,9 @@ from flow_manip_core.robot import (
     WorkspaceConfig,
 )
 from flow_manip_core.transforms import invert_transform, make_transform, rotation_about
+
+# Fakes are imported by name, in worker processes too.
+sys.path.insert(0, str(Path(__file__).parent))
 
 FAR = 1e9
 

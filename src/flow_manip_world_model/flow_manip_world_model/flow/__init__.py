@@ -81,6 +81,7 @@ FLOW_GENERATORS: Registry[FlowGenerator] = Registry(
     'flow',
     {
         'dream': 'flow_manip_world_model.flow.dream:DreamFlow',
+        'remote': 'flow_manip_world_model.flow.remote:RemoteFlow',
         'rule_based': 'flow_manip_world_model.flow.rule_based:RuleBasedFlow',
     },
 )
