@@ -103,7 +103,7 @@ def floating(flow):
 
 
 def rushing(flow):
-    return replace(flow, times=flow.times / 5.0)
+    return replace(flow, times=flow.times / 40.0)
 
 
 def leaving(flow):
