@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from task_scene import mask_of, observe, put_flow, put_motion
@@ -15,6 +17,7 @@ from flow_manip_task.evaluation.truth import (
     surface_points,
     TruthSource,
 )
+from flow_manip_task.stages import Stages
 
 TIMES = np.linspace(0.0, 4.0, 41)
 
@@ -30,6 +33,10 @@ def rng(seed=0):
         ('generated', SourceSpec('generated')),
         ('noisy:0.01', SourceSpec('noisy', 0.01)),
         (' noisy:0.010:0.3 ', SourceSpec('noisy', 0.01, 0.3)),
+        ('dream', SourceSpec('dream', good=1.0, candidates=8)),
+        ('dream:0.46', SourceSpec('dream', good=0.46, candidates=8)),
+        ('dream:0.46:1', SourceSpec('dream', good=0.46, candidates=1)),
+        ('dream:0.15:8:goal', SourceSpec('dream', good=0.15, candidates=8, goal_image=True)),
     ],
 )
 def test_a_source_is_read_from_text_and_written_in_one_way(text, spec):
@@ -41,7 +48,8 @@ def test_a_source_is_read_from_text_and_written_in_one_way(text, spec):
 
 @pytest.mark.parametrize(
     'text', ['', 'truth', 'noisy', 'noisy:a', 'noisy:nan', 'noisy:-0.1', 'noisy:0.01:0.9',
-             'noisy:1', 'oracle:0.1', 'noisy:0.01:0.1:1'],
+             'noisy:1', 'oracle:0.1', 'noisy:0.01:0.1:1', 'dream:2', 'dream:0.5:0', 'dream:0.5:1.5',
+             'dream:nan', 'dream:0.5:8:picture', 'dream:0.5:8:goal:1'],
 )  # fmt: skip
 def test_a_source_that_cannot_be_is_refused_with_what_there_is(text):
     with pytest.raises(InvalidInputError, match=r'no flow|not within|flow '):
@@ -125,6 +133,14 @@ class FakeCell:
 )  # fmt: skip
 def test_words_name_a_body_where_they_fit_one_only(phrase, body):
     assert body_named(('red_cube', 'blue_cube', 'white_plate', 'box', 'box_lid'), phrase) == body
+
+
+def test_of_a_dream_the_source_tells_the_masks_alone():
+    stages = Stages(*[None] * len(fields(Stages)))
+    own = TruthSource(FakeCell(), SourceSpec.parse('dream:0.5')).in_place_of(stages)
+    assert own.segment is not None
+    assert own.imagine is None
+    assert own.select is None
 
 
 def test_the_source_answers_for_the_step_from_the_state_and_another_attempt_has_other_noise():

@@ -30,7 +30,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--flow',
         metavar='F',
-        help="'oracle' (default), 'noisy:<metres>[:<dropout>]', 'generated'",
+        help="'oracle' (default), 'noisy:<metres>[:<dropout>]', 'generated', "
+        "'dream[:<share of good videos>[:<videos per goal>[:goal]]]'",
         **several,
     )
     parser.add_argument('--seeds', default='0:50', metavar='A:B', help='A to B - 1; default: 0:50')

@@ -30,7 +30,7 @@ class Condition:
         task: name in `tasks()`.
         pipeline: name in config/pipelines.
         robot: name in config/robots.
-        flow: 'oracle', 'noisy:<metres>[:<dropout>]' or 'generated', as `SourceSpec` writes it.
+        flow: of a trial, as `SourceSpec` reads and writes it.
         loop: 'closed': watched while it moves and tried again as the pipeline says; 'open':
             tried once, unwatched.
         baseline: '' for the pipeline itself, 'rigid_replay', 'adjacent_replay' or 'no_goal_ik'.

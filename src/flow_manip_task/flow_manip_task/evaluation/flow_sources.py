@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a trial's flow comes from: the truth, the truth with a tracker's errors, or the pipeline.
 
+A dream is the pipeline's own generator, fed with simulated videos of which a stated share is good;
+what moves and what the words refer to are told by the simulator.
+
 The errors are those of tracked and lifted points: each point has its own, half of its variance
 anew at every step (jitter of the tracker, noise of the depth), half as drift that lasts about a
 second (first-order autoregressive, as long tracks wander: TAP-Vid, Doersch 2022, measures both),
@@ -19,8 +22,14 @@ from numpy.typing import NDArray
 from flow_manip_core.errors import InvalidInputError
 from flow_manip_core.flow import ObjectFlow
 
-ORACLE, NOISY, GENERATED = 'oracle', 'noisy', 'generated'
+ORACLE, NOISY, GENERATED, DREAM = 'oracle', 'noisy', 'generated', 'dream'
+GOAL = 'goal'
+KNOWN = (
+    f'{ORACLE}, {NOISY}:<metres>[:<dropout>], {GENERATED} and '
+    f'{DREAM}[:<share of good videos>[:<videos per goal>[:{GOAL}]]]'
+)
 MAX_METRES, MAX_DROPOUT = 0.2, 0.8
+MAX_CANDIDATES = 64
 DRIFT_SHARE = 0.5  # of the variance
 DRIFT_TIME = 1.0  # [s] after which drift has forgotten 63 % of itself
 LOST_STEPS = 5.0  # mean length of a spell in which a point is lost
@@ -31,44 +40,63 @@ class SourceSpec:
     """What a flow source is told to do.
 
     Attributes:
-        kind: 'oracle', 'noisy' or 'generated'.
+        kind: 'oracle', 'noisy', 'generated' or 'dream'.
         metres: standard deviation of a point's error along each axis [m].
         dropout: share of point steps, the first left out, that have no confidence.
+        good: share of a dream's videos that show what was asked for.
+        candidates: videos per goal of a dream.
+        goal_image: whether a dream is given a picture of the wished-for end.
     """
 
     kind: str
     metres: float = 0.0
     dropout: float = 0.0
+    good: float = 1.0
+    candidates: int = 8
+    goal_image: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no source can do."""
-        if self.kind not in (ORACLE, NOISY, GENERATED):
+        if self.kind not in (ORACLE, NOISY, GENERATED, DREAM):
             raise InvalidInputError(f"no flow source '{self.kind}'")
         if not 0.0 <= self.metres <= MAX_METRES:
             raise InvalidInputError(f'an error of {self.metres} m is not within 0..{MAX_METRES} m')
         if not 0.0 <= self.dropout <= MAX_DROPOUT:
             raise InvalidInputError(f'a dropout of {self.dropout} is not within 0..{MAX_DROPOUT}')
+        if not 0.0 <= self.good <= 1.0:
+            raise InvalidInputError(f'a share of {self.good} good videos is not within 0..1')
+        if not 1 <= self.candidates <= MAX_CANDIDATES:
+            raise InvalidInputError(f'{self.candidates} videos are not within 1..{MAX_CANDIDATES}')
 
     @classmethod
     def parse(cls, text: str) -> SourceSpec:
-        """Read 'oracle', 'noisy:<metres>', 'noisy:<metres>:<dropout>' or 'generated'.
+        """Read one of `KNOWN`.
 
         Raises:
             InvalidInputError: it is none of them, or a number is out of range.
         """
         kind, *values = text.strip().split(':')
-        if (kind, len(values)) in ((ORACLE, 0), (GENERATED, 0), (NOISY, 1), (NOISY, 2)):
-            try:
+        try:
+            if (kind, len(values)) in ((ORACLE, 0), (GENERATED, 0), (NOISY, 1), (NOISY, 2)):
                 return cls(kind, *(float(value) for value in values))
-            except ValueError as error:
-                raise InvalidInputError(f"flow '{text}': {error}") from None
-        raise InvalidInputError(
-            f"no flow '{text}'; there are {ORACLE}, {NOISY}:<metres>[:<dropout>] and {GENERATED}"
-        )
+            if kind == DREAM and len(values) <= 3 and values[2:] in ([], [GOAL]):
+                good, candidates = [*values, *('1', '8')[len(values) :]][:2]
+                return cls(
+                    kind,
+                    good=float(good),
+                    candidates=int(candidates),
+                    goal_image=len(values) == 3,
+                )
+        except ValueError as error:
+            raise InvalidInputError(f"flow '{text}': {error}") from None
+        raise InvalidInputError(f"no flow '{text}'; there are {KNOWN}")
 
     @property
     def text(self) -> str:
         """The one way to write it."""
+        if self.kind == DREAM:
+            goal = f':{GOAL}' if self.goal_image else ''
+            return f'{DREAM}:{self.good:g}:{self.candidates}{goal}'
         if self.kind != NOISY:
             return self.kind
         dropout = f':{self.dropout:g}' if self.dropout else ''

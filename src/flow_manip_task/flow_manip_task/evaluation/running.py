@@ -22,6 +22,7 @@ from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.disturbances import Disturbance, make_disturbance
 from flow_manip_mujoco.object_tracker import TrackerConfig
 from flow_manip_mujoco.tasks import PUT_TASK, TASKS, TaskSpec, TaskStep, TaskTrial
+from flow_manip_mujoco.tasks.goal_image import goal_image
 from flow_manip_task.evaluation.conditions import (
     ADJACENT_REPLAY,
     Condition,
@@ -31,7 +32,7 @@ from flow_manip_task.evaluation.conditions import (
     OPEN,
     RIGID_REPLAY,
 )
-from flow_manip_task.evaluation.flow_sources import GENERATED, ORACLE, SourceSpec
+from flow_manip_task.evaluation.flow_sources import DREAM, GENERATED, ORACLE, SourceSpec
 from flow_manip_task.evaluation.log import TrialLine
 from flow_manip_task.evaluation.trials import failure_class
 from flow_manip_task.evaluation.truth import body_named, TruthSource
@@ -41,6 +42,7 @@ from flow_manip_task.policy import ManipulationConfig
 from flow_manip_task.stages import ManipulateRequest, ManipulationResult
 
 RIG = 'tabletop'
+SIMULATED = 'simulated'
 OTHER = 'other'
 START_TESTED = 'flow_manip_planning.grasp.start_tested:StartTestedGrasps'
 
@@ -96,7 +98,10 @@ class TrialRunner:
 
     def _pipeline(self, condition: Condition) -> Pipeline:
         """Return the pipeline as a condition changes it, in the cell of its robot."""
-        variant = replace(condition, task='', flow=ORACLE, disturbance='')
+        spec = SourceSpec.parse(condition.flow)
+        # Only a dream is made by the pipeline's own parts.
+        flow = replace(spec, goal_image=False).text if spec.kind == DREAM else ORACLE
+        variant = replace(condition, task='', flow=flow, disturbance='')
         if variant not in self._pipelines:
             robot = variant.robot
             if robot not in self._cells:
@@ -121,12 +126,16 @@ class Pipeline:
 
 
 def build_pipeline(condition: Condition, cell: SimulatedCell) -> Pipeline:
-    """Build the pipeline of a condition as its loop and its baseline change it.
+    """Build the pipeline of a condition as its flow, its loop and its baseline change it.
 
     Raises:
         UnknownPipelineError, BackendError, ConfigurationError: as they say.
+        InvalidInputError: a dream is wanted of a pipeline that does not dream.
     """
     parameters = pipeline_parameters(condition.pipeline, condition.robot)
+    spec = SourceSpec.parse(condition.flow)
+    if spec.kind == DREAM:
+        _dream(parameters['world_model_node'], spec, condition.pipeline)
     if condition.loop == OPEN:
         parameters.setdefault('task_node', {})['max_attempts'] = 1
     planning = parameters['planning_node']
@@ -142,6 +151,23 @@ def build_pipeline(condition: Condition, cell: SimulatedCell) -> Pipeline:
         stages=LocalStages(parameters, cell.context, cell, tracking=tracking),
         config=task_config(parameters.get('task_node', {}), condition.pipeline),
     )
+
+
+def _dream(world_model: dict[str, Any], spec: SourceSpec, pipeline: str) -> None:
+    """Have a dreaming pipeline's videos simulated, so many of them good.
+
+    Raises:
+        InvalidInputError: the pipeline does not dream.
+    """
+    if world_model.get('backend') != DREAM:
+        raise InvalidInputError(
+            f"pipeline '{pipeline}' imagines with '{world_model.get('backend')}'; a dream is "
+            "wanted, as 'novaflow' and 'dream2flow' have it"
+        )
+    rates = {'good_rate': spec.good, 'good_rate_with_goal_image': spec.good}
+    video = world_model.setdefault('video', {})
+    video |= {'backend': SIMULATED, SIMULATED: video.get(SIMULATED, {}) | rates}
+    world_model[DREAM] = world_model.get(DREAM, {}) | {'num_candidates': spec.candidates}
 
 
 def run_trial(pipeline: Pipeline, trial: TaskTrial, job: Job) -> TrialLine:
@@ -164,7 +190,7 @@ def run_trial(pipeline: Pipeline, trial: TaskTrial, job: Job) -> TrialLine:
     for index, step in enumerate(trial.steps):
         if source is not None:
             source.take(step, index)
-        results.append(manipulation.run(_request(step, spec, job.seed)))
+        results.append(manipulation.run(_request(cell, step, spec, job.seed)))
         if not results[-1].succeeded:
             break
     wall, simulated = time.monotonic() - begun, cell.time
@@ -201,10 +227,18 @@ def _disturbance(cell: SimulatedCell, trial: TaskTrial, job: Job) -> Disturbance
     return make_disturbance(job.condition.disturbance, cell, step.body, target, job.seed)
 
 
-def _request(step: TaskStep, spec: SourceSpec, seed: int) -> ManipulateRequest:
-    """Ask for a step; a pipeline of its own gets the words only, an oracle knows the object."""
+def _request(
+    cell: SimulatedCell, step: TaskStep, spec: SourceSpec, seed: int
+) -> ManipulateRequest:
+    """Ask for a step; a pipeline of its own gets the words only, an oracle knows the object.
+
+    A goal image there is of objects only: of a drawer's or a door's end nobody hands in a picture.
+    """
     named = '' if spec.kind == GENERATED else step.object
-    return ManipulateRequest(step.instruction, object=named, seed=seed)
+    picture = None
+    if spec.goal_image and step.body in cell.object_poses():
+        picture = goal_image(cell, step)
+    return ManipulateRequest(step.instruction, object=named, seed=seed, goal_image=picture)
 
 
 def _reported(results: Sequence[ManipulationResult], success: bool) -> dict[str, Any]:

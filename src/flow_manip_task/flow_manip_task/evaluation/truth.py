@@ -21,7 +21,7 @@ from flow_manip_core.transforms import invert_transform
 from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.tasks import ReferenceMotion, TaskStep
 from flow_manip_task.checking import head_noun_phrase
-from flow_manip_task.evaluation.flow_sources import disturb, NOISY, SourceSpec
+from flow_manip_task.evaluation.flow_sources import disturb, DREAM, NOISY, SourceSpec
 from flow_manip_task.stages import Cancelled, Progress, Stages
 
 NUM_POINTS = 256
@@ -68,7 +68,12 @@ class TruthSource:
         self._references.clear()
 
     def in_place_of(self, stages: Stages) -> Stages:
-        """Return the pipeline's stages with this in the place of what imagines."""
+        """Return the pipeline's stages with this in the place of what sees and imagines.
+
+        Of a dream it tells the masks alone.
+        """
+        if self._spec.kind == DREAM:
+            return replace(stages, segment=self.segment)
         return replace(stages, segment=self.segment, imagine=self.imagine, select=self.select)
 
     @property
