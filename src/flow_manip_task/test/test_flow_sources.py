@@ -48,8 +48,8 @@ def test_a_source_is_read_from_text_and_written_in_one_way(text, spec):
 
 @pytest.mark.parametrize(
     'text', ['', 'truth', 'noisy', 'noisy:a', 'noisy:nan', 'noisy:-0.1', 'noisy:0.01:0.9',
-             'noisy:1', 'oracle:0.1', 'noisy:0.01:0.1:1', 'dream:2', 'dream:0.5:0', 'dream:0.5:1.5',
-             'dream:nan', 'dream:0.5:8:picture', 'dream:0.5:8:goal:1'],
+             'noisy:1', 'oracle:0.1', 'noisy:0.01:0.1:1', 'dream:2', 'dream:0.5:0',
+             'dream:nan', 'dream:0.5:1.5', 'dream:0.5:8:picture', 'dream:0.5:8:goal:1'],
 )  # fmt: skip
 def test_a_source_that_cannot_be_is_refused_with_what_there_is(text):
     with pytest.raises(InvalidInputError, match=r'no flow|not within|flow '):
