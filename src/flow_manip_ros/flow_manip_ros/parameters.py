@@ -100,6 +100,16 @@ class Parameters:
             self._known |= {key for key in self._given if key.startswith(f'{prefix}{other}.')}
         return cls(config, context, *more)  # type: ignore[call-arg]
 
+    def mapping(self, prefix: str) -> dict[str, Any]:
+        """Declare what was given under `prefix` and return it as nested mappings.
+
+        For blocks whose reader refuses unknown keys itself, such as the parts of a backend that is
+        made of other backends.
+        """
+        for name in [name for name in self._given if name.startswith(prefix)]:
+            self._declare(name, self._given[name], '')
+        return _nested(self._given, prefix)
+
     def check(self) -> None:
         """Refuse parameters that nobody declared.
 

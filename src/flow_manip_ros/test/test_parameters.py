@@ -78,6 +78,15 @@ def test_blocks_of_backends_that_were_not_chosen_may_stay(make, monkeypatch):
     assert backend.config.ratio == 0.25
 
 
+def test_a_block_can_be_taken_as_it_was_given(make):
+    node = make(video__backend='veo', video__veo__seconds=8, other=1)
+    assert node.parameters.mapping('video.') == {'backend': 'veo', 'veo': {'seconds': 8}}
+    assert node.get_parameter('video.veo.seconds').value == 8
+    assert node.parameters.mapping('depth.') == {}
+    with pytest.raises(ConfigurationError, match="'other'"):
+        node.parameters.check()
+
+
 def test_a_dataclass_at_the_top_level_leaves_declared_parameters_alone(make):
     node = make(rig='tabletop', ratio=0.75)
     node.parameters.value('rig', 'other', 'A file')

@@ -74,8 +74,7 @@ def dream(context, seen):
 
     yield run
     for generator in built:
-        close = getattr(generator._workers, 'close', generator._workers.kill)
-        close()
+        generator.close()
 
 
 def test_every_video_becomes_a_candidate_that_says_where_it_came_from(dream):
@@ -246,7 +245,7 @@ def test_a_cancel_kills_the_processes_and_the_next_goal_works(context, seen):
     assert time.monotonic() - asked[0] < 0.5
     generator._videos.config = ScriptedVideo.Config(('good',))
     assert len(generator.generate(seen[0], TEXT, [seen[1]], num_candidates=1)) == 1
-    generator._workers.close()
+    generator.close()
 
 
 class FakeRay(SimpleNamespace):

@@ -24,6 +24,7 @@ from flow_manip_world_model.progress import (
 
 __all__ = [
     'FLOW_GENERATORS',
+    'PART_NAMES',
     'FlowGenerator',
     'candidate_stage',
     'create_flow_generator',
@@ -85,6 +86,10 @@ FLOW_GENERATORS: Registry[FlowGenerator] = Registry(
         'rule_based': 'flow_manip_world_model.flow.rule_based:RuleBasedFlow',
     },
 )
+
+
+# Blocks of parameters that describe the parts of generators which are made of other backends.
+PART_NAMES = ('video', 'depth', 'tracking', 'lifting')
 
 
 def create_flow_generator(parameters: Mapping[str, Any], context: Context) -> FlowGenerator:

@@ -83,6 +83,10 @@ class RayWorkers:
             self._ray.cancel(task, force=True)
         self._jobs.clear()
 
+    def close(self) -> None:
+        """Cancel all tasks; the connection is the process's and stays."""
+        self.kill()
+
     def _overdue(self) -> Iterator[LiftEvent]:
         """Cancel what takes too long."""
         for task, (number, since) in list(self._jobs.items()):

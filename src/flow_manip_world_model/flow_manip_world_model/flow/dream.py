@@ -31,6 +31,7 @@ from flow_manip_core.flow import ObjectFlow
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.robot import Context
 from flow_manip_core.video import Video
+from flow_manip_world_model.flow import PART_NAMES
 from flow_manip_world_model.flow.lifting import (
     LiftedVideo,
     LIFTER,
@@ -64,7 +65,7 @@ class DreamFlow:
             was dropped, e.g. for a record; None keeps nothing.
     """
 
-    PARTS = ('video', 'depth', 'tracking', 'lifting')
+    PARTS = PART_NAMES
 
     @dataclass(frozen=True)
     class Config:
@@ -181,6 +182,10 @@ class DreamFlow:
             self._workers.kill()
             raise
         return dream.flows()
+
+    def close(self) -> None:
+        """End the processes that lift; the next goal starts new ones."""
+        self._workers.close()
 
     def _collect(self, dream: _Dream, at_most: int) -> None:
         """Take what the workers say until at most so many jobs are left."""

@@ -183,7 +183,10 @@ class RuleBasedFlow:
                 f'{len(parsed.references)}'
             )
         if parsed.action not in ('put', 'lift', 'push', 'turn_upright'):
-            raise TaskNotSupportedError(f"no rule for the action '{parsed.action}'")
+            raise TaskNotSupportedError(
+                f"no rule for the action '{parsed.action}': there are rules to put, lift, push "
+                'and turn upright; other generators may know more'
+            )
 
     def _check_frame(self, observation: Observation) -> None:
         """Refuse an observation in another frame than the rig's."""

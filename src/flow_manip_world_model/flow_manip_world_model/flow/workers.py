@@ -38,6 +38,9 @@ class LiftWorkers(Protocol):
     def kill(self) -> None:
         """Stop everything now and forget it."""
 
+    def close(self) -> None:
+        """Stop, and give back what is kept for the next goal."""
+
 
 class InlineWorkers:
     """Lifts in this thread, one after another, while `events` is asked."""
@@ -67,6 +70,10 @@ class InlineWorkers:
     def kill(self) -> None:
         """Forget the jobs; the one that runs sees `cancelled`."""
         self._jobs.clear()
+
+    def close(self) -> None:
+        """Forget the jobs."""
+        self.kill()
 
 
 def lift(

@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from flow_manip_msgs.action import GenerateFlow
-from flow_manip_msgs.srv import RankFlows
+from flow_manip_msgs.srv import GetSimulationState, RankFlows
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
 from visualization_msgs.msg import MarkerArray
 
-from flow_manip_core.errors import InvalidInputError, NoAcceptableFlowError
+from flow_manip_core.errors import FlowManipError, InvalidInputError, NoAcceptableFlowError
 from flow_manip_core.flow import ObjectFlow
+from flow_manip_core.robot import Context
 from flow_manip_ros import qos
+from flow_manip_ros.calls import call_service
 from flow_manip_ros.conversions import (
     color_from_image,
     flow_from_msg,
@@ -25,11 +28,18 @@ from flow_manip_ros.conversions import (
 from flow_manip_ros.goals import run_service, SingleGoalServer
 from flow_manip_ros.markers import flow_markers
 from flow_manip_ros.nodes import ManagedNode, run_node
-from flow_manip_world_model.flow import finished_candidates, FLOW_GENERATORS
+from flow_manip_world_model.flow import (
+    create_flow_generator,
+    finished_candidates,
+    FLOW_GENERATORS,
+    FlowGenerator,
+    PART_NAMES,
+)
 from flow_manip_world_model.selection import Ranking, SELECTORS
 
 MAX_MASKS = 16  # an instruction refers to a few things
 MAX_CANDIDATES = 256  # to rank; more is a broken client
+SIMULATION_STATE = 'simulation_node/get_simulation_state'
 
 
 class WorldModelNode(ManagedNode):
@@ -41,15 +51,38 @@ class WorldModelNode(ManagedNode):
         self._server: SingleGoalServer | None = None
         self._service: Any = None
         self._markers: Any = None
+        self._simulation: Any = None
+        self._generator: Any = None
 
     def set_up(self) -> None:
         """Build the backends."""
-        context = self.parameters.context()
-        self._generator = self.parameters.backend(FLOW_GENERATORS, 'rule_based', context)
+        context = replace(self.parameters.context(), simulation=self._simulation_state)
+        self._generator = self._create_generator(context)
         self._selector = self.parameters.backend(
             SELECTORS, 'geometric', context, prefix='selection.'
         )
         self.parameters.check()
+
+    def _create_generator(self, context: Context) -> FlowGenerator:
+        """Build the flow generator and its parts from this node's parameters."""
+        doc = f'flow backend: {sorted(FLOW_GENERATORS.paths)} or module:Class'
+        name = self.parameters.value('backend', 'rule_based', doc)
+        cls: Any = FLOW_GENERATORS.load(name)
+        given = {
+            block: self.parameters.mapping(f'{block}.')
+            for block in (*PART_NAMES, *FLOW_GENERATORS.paths)
+            if block != name
+        }
+        given[name] = asdict(self.parameters.dataclass(cls.Config, f'{name}.'))
+        return create_flow_generator({'backend': name, **given}, context)
+
+    def _simulation_state(self) -> str:
+        """Ask the simulator for the state of its cell, for what exists in simulation only."""
+        if self._simulation is None:
+            self._simulation = self.create_client(
+                GetSimulationState, SIMULATION_STATE, callback_group=ReentrantCallbackGroup()
+            )
+        return call_service(self._simulation, GetSimulationState.Request()).state
 
     def start(self) -> None:
         """Offer the action and the service."""
@@ -67,9 +100,16 @@ class WorldModelNode(ManagedNode):
             self.destroy_publisher(self._markers)
             self._server = self._service = self._markers = None
 
+    def tear_down(self) -> None:
+        """End the processes that a generator keeps."""
+        close = getattr(self._generator, 'close', None)
+        if close is not None:
+            close()
+
     def destroy_node(self) -> None:
         """Stop first: a goal may be running."""
         self.stop()
+        self.tear_down()
         super().destroy_node()
 
     def _generate(
@@ -93,6 +133,11 @@ class WorldModelNode(ManagedNode):
                 GenerateFlow.Feedback(candidate=finished, stage=stage, progress=float(progress))
             )
 
+        def drop(number: int, error: FlowManipError) -> None:
+            text = f'{error.code} {error.name}: {error}'
+            self.get_logger().info(f'candidate {number + 1} dropped: {text}')
+            result.dropped = [*result.dropped, text]
+
         flows = self._generator.generate(
             observation_from_msg(request.observation),
             request.instruction,
@@ -100,10 +145,13 @@ class WorldModelNode(ManagedNode):
             goal_image=color_from_image(request.goal_image) if has_goal else None,
             num_candidates=request.num_candidates,
             seed=request.seed,
+            on_dropped=drop,
             on_progress=report,
             cancelled=cancelled,
         )
-        self.get_logger().info(f"'{request.instruction}': {len(flows)} candidates")
+        self.get_logger().info(
+            f"'{request.instruction}': {len(flows)} candidates, {len(result.dropped)} dropped"
+        )
         result.candidates = [msg_from_flow(flow) for flow in flows]
         self._show(flows, [f'{number}' for number in range(1, len(flows) + 1)])
 

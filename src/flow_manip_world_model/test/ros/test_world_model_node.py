@@ -4,8 +4,9 @@ import threading
 import time
 
 from action_msgs.msg import GoalStatus
+from dream_fakes import make_observation
 from flow_manip_msgs.action import GenerateFlow
-from flow_manip_msgs.srv import RankFlows
+from flow_manip_msgs.srv import GetSimulationState, RankFlows
 import numpy as np
 import pytest
 from rclpy.action import ActionClient
@@ -220,6 +221,84 @@ def test_ranking_only_bad_ones_fails_with_its_code(ros, scene):
     assert 'all 1 candidates are vetoed' in response.error_msg
     response = ros.call(RankFlows, 'rank_flows', make_request(scene, []))
     assert response.error_code == 5
+
+
+def dream_parameters(*kinds, **dream):
+    return {
+        'backend': 'dream',
+        'dream.num_candidates': len(kinds),
+        'dream.lifter': 'dream_fakes:ScriptedLifter',
+        'video.backend': 'dream_fakes:ScriptedVideo',
+        'video.dream_fakes:ScriptedVideo.kinds': list(kinds),
+        'video.wan.steps': 40,
+        'depth.backend': 'dream_fakes:NoPart',
+        'tracking.backend': 'dream_fakes:NoPart',
+        'lifting.distance': 0.2,
+        **{f'dream.{name}': value for name, value in dream.items()},
+    }
+
+
+@pytest.fixture
+def block():
+    observation, mask = make_observation()
+    return observation, [mask], 'put the red block on the right'
+
+
+def test_a_dream_gives_candidates_and_says_what_was_dropped(ros, block):
+    ros.start(WorldModelNode, dream_parameters('good', 'cut', 'tracks', 'good'))
+    feedback = []
+    answer = finish(ros, send(ros, make_goal(block, seed=4), feedback))
+    assert answer.result.error_code == GenerateFlow.Result.NONE, answer.result.error_msg
+    assert len(answer.result.candidates) == 2
+    assert [text.split(':')[0] for text in answer.result.dropped] == [
+        '107 IMPLAUSIBLE_VIDEO',
+        '109 TRACKS_LOST',
+    ]
+    assert 'cuts at frame' in answer.result.dropped[0]
+    ros.wait_until(lambda: feedback and feedback[-1].progress == 1.0)
+    assert any('video 1, tracking' in f.stage for f in feedback)
+    counts = [f.candidate for f in feedback]
+    assert counts == sorted(counts)
+    assert counts[-1] == 3
+
+
+def test_a_dream_of_which_nothing_is_left_says_all_reasons(ros, block):
+    ros.start(WorldModelNode, dream_parameters('cut', 'tracks', 'calibration'))
+    answer = finish(ros, send(ros, make_goal(block)))
+    assert answer.status == GoalStatus.STATUS_ABORTED
+    assert answer.result.error_code == GenerateFlow.Result.TRACKS_LOST
+    assert 'none of 3 videos' in answer.result.error_msg
+    assert len(answer.result.dropped) == 3
+
+
+def test_a_cancel_inside_a_lifters_process_is_acknowledged_at_once(ros, block):
+    ros.start(WorldModelNode, dream_parameters('hang', 'hang', processes=2))
+    feedback = []
+    handle = send(ros, make_goal(block), feedback)
+    ros.wait_until(lambda: any('tracking' in f.stage for f in feedback), timeout=30.0)
+    begin = time.monotonic()
+    cancel = handle.cancel_goal_async()
+    ros.wait_until(cancel.done)
+    assert time.monotonic() - begin < 0.5
+    answer = finish(ros, handle)
+    assert time.monotonic() - begin < 2.0
+    assert answer.status == GoalStatus.STATUS_CANCELED
+
+
+def test_the_simulators_state_is_asked_for_when_it_is_needed(ros):
+    node = ros.start(WorldModelNode)
+
+    def answer(request, response):
+        response.state, response.error_code = '{"seed": 3}', 0
+        return response
+
+    ros.node.create_service(GetSimulationState, 'simulation_node/get_simulation_state', answer)
+    assert node._simulation_state() == '{"seed": 3}'
+
+
+def test_a_misspelt_parameter_of_a_part_is_refused(ros):
+    with pytest.raises(AssertionError, match="did you mean 'distance'"):
+        ros.start(WorldModelNode, dream_parameters('good') | {'lifting.distanc': 0.1})
 
 
 def test_the_node_can_be_deactivated_and_activated_again(ros, scene):
