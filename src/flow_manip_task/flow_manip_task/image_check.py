@@ -8,39 +8,32 @@ that does not answer is reported, not hidden.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 import json
 import os
-import queue
-import threading
 from typing import Any, Protocol
-from urllib import error as url_errors
-from urllib import request as url_requests
-from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from flow_manip_core.camera import project_from
-from flow_manip_core.errors import (
-    CancelledError,
-    ConfigurationError,
-    FlowManipError,
-    GoalNotReachedError,
+from flow_manip_core.chat import (
+    as_data_url,
+    check_url,
+    Image,
+    MAX_ANSWER,
+    NoAnswerError,
+    post_json,
+    text_of,
 )
+from flow_manip_core.errors import ConfigurationError, GoalNotReachedError
 from flow_manip_core.flow import ObjectFlow
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.rigid import fit_flow_transforms
 from flow_manip_core.transforms import invert_transform, transform_points
 
-Image = NDArray[np.uint8]
-
-MAX_ANSWER = 65_536  # [bytes]
 MAX_REASON = 500  # characters that are kept
-POLL = 0.02  # [s] between looks at `cancelled`
 QUESTION = (
     'A robot was told: "{instruction}". Image 1 shows the table before, image 2 how the end was '
     'imagined, image 3 the table now. Is what the robot was told done in image 3? Small '
@@ -49,7 +42,7 @@ QUESTION = (
 )
 
 
-class NoVerdictError(FlowManipError):
+class NoVerdictError(NoAnswerError):
     """The checker gave no usable answer; never leaves the state machine."""
 
 
@@ -107,20 +100,11 @@ class ImageCheckConfig:
         """Refuse what cannot be asked."""
         if not self.url:
             return
-        parts = urlsplit(self.url)
-        if parts.scheme not in ('http', 'https') or not parts.hostname:
-            raise ConfigurationError(f"image_check.url '{self.url}' is not http(s)://host...")
+        check_url(self.url)
         if not self.model:
             raise ConfigurationError('image_check.url is set, image_check.model is not')
         if self.timeout <= 0 or not 32 <= self.max_side <= 4096:
             raise ConfigurationError(f'image_check: {self.timeout} s, {self.max_side} px')
-
-
-class _NoRedirects(url_requests.HTTPRedirectHandler):
-    """Follows nobody elsewhere: the request carries a key."""
-
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
 
 
 @dataclass
@@ -128,9 +112,6 @@ class HttpChecker:
     """Asks a model behind an OpenAI-compatible HTTP interface."""
 
     config: ImageCheckConfig
-    _opener: url_requests.OpenerDirector = field(
-        default_factory=lambda: url_requests.build_opener(_NoRedirects)
-    )
 
     def check(
         self,
@@ -141,21 +122,16 @@ class HttpChecker:
         cancelled: Callable[[], bool],
     ) -> Verdict:
         """Ask once; see `Checker`."""
-        body = json.dumps(self._question(instruction, (before, imagined, after))).encode()
-        answers: queue.Queue[Verdict | NoVerdictError] = queue.Queue()
-        # A thread of its own: a server that trickles would block beyond any time-out of a socket.
-        threading.Thread(target=lambda: answers.put(self._ask(body)), daemon=True).start()
-        for _ in range(int(np.ceil(self.config.timeout / POLL))):
-            if cancelled():
-                raise CancelledError('cancelled while a model was asked')
-            try:
-                answer = answers.get(timeout=POLL)
-            except queue.Empty:
-                continue
-            if isinstance(answer, NoVerdictError):
-                raise answer
-            return answer
-        raise NoVerdictError(f'no answer within {self.config.timeout:g} s')
+        body = self._question(instruction, (before, imagined, after))
+        key = os.environ.get(self.config.key_variable, '') if self.config.key_variable else ''
+        headers = {'Authorization': f'Bearer {key}'} if key else {}
+        url = f'{self.config.url.rstrip("/")}/chat/completions'
+        try:
+            return read_answer(post_json(url, body, headers, self.config.timeout, cancelled))
+        except NoVerdictError:
+            raise
+        except NoAnswerError as error:
+            raise NoVerdictError(str(error)) from error
 
     def _question(self, instruction: str, images: tuple[Image, ...]) -> dict[str, Any]:
         text = {'type': 'text', 'text': QUESTION.format(instruction=instruction)}
@@ -170,25 +146,6 @@ class HttpChecker:
             'response_format': {'type': 'json_object'},
             'messages': [{'role': 'user', 'content': [text, *shown]}],
         }
-
-    def _ask(self, body: bytes) -> Verdict | NoVerdictError:
-        headers = {'Content-Type': 'application/json'}
-        key = os.environ.get(self.config.key_variable, '') if self.config.key_variable else ''
-        if key:
-            headers['Authorization'] = f'Bearer {key}'
-        url = f'{self.config.url.rstrip("/")}/chat/completions'
-        request = url_requests.Request(url, data=body, headers=headers, method='POST')
-        try:
-            with self._opener.open(request, timeout=self.config.timeout) as response:
-                return read_answer(response.read(MAX_ANSWER + 1))
-        except NoVerdictError as error:
-            return error
-        except url_errors.HTTPError as error:
-            return NoVerdictError(f'the server answered {error.code}')
-        except (OSError, ValueError) as error:
-            if isinstance(getattr(error, 'reason', error), TimeoutError):
-                return NoVerdictError(f'no answer within {self.config.timeout:g} s')
-            return NoVerdictError(f'the server was not reached: {error}')
 
 
 def make_checker(config: ImageCheckConfig) -> Checker | None:
@@ -247,9 +204,10 @@ def read_answer(data: bytes) -> Verdict:
     if len(data) > MAX_ANSWER:
         raise NoVerdictError(f'the answer is longer than {MAX_ANSWER} bytes')
     try:
-        content = json.loads(data)['choices'][0]['message']['content']
-        answer = json.loads(content)
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        answer = json.loads(text_of('openai', data))
+    except NoAnswerError as error:
+        raise NoVerdictError(str(error)) from error
+    except (ValueError, RecursionError) as error:
         raise NoVerdictError(f'the answer is not as asked for: {error!r:.200}') from error
     if not isinstance(answer, dict) or set(answer) != {'done', 'reason'}:
         raise NoVerdictError('the answer has not exactly "done" and "reason"')
@@ -258,15 +216,6 @@ def read_answer(data: bytes) -> Verdict:
         raise NoVerdictError('"done" is not true or false, or "reason" not a text')
     printable = ''.join(c if c.isprintable() else ' ' for c in reason)
     return Verdict(done, printable[:MAX_REASON])
-
-
-def as_data_url(image: Image, max_side: int) -> str:
-    """Return an RGB image as a JPEG data URL, no side longer than `max_side` pixels."""
-    scale = min(1.0, max_side / max(image.shape[:2]))
-    if scale < 1.0:
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    return 'data:image/jpeg;base64,' + base64.b64encode(data.tobytes()).decode()
 
 
 def imagined_end(before: Observation, mask: Mask, flow: ObjectFlow) -> Image:
