@@ -152,7 +152,7 @@ def _free_place(
 
 
 def _standing(cell: SimulatedCell, name: str, place: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the (4, 4) pose of an object turned as it is, its lowest point just over the table."""
+    """Return the (4, 4) pose of an object, turned as it is, that just stands on the table."""
     goal = cell.object_pose(name)
     goal[:2, 3] = place
     goal[2, 3] += cell.context.rig.support_height + LET_GO - lowest_point(cell, name)

@@ -11,7 +11,6 @@ import numpy as np
 
 from flow_manip_core.errors import FlowManipError, TaskNotSupportedError
 from flow_manip_core.instruction import (
-    FILLERS,
     Instruction,
     parse_instruction,
     tokenize,
@@ -24,6 +23,7 @@ from flow_manip_mujoco.tasks.task import TaskSpec, TaskStep, TaskTrial
 from flow_manip_mujoco.tasks.words import find_body, head_words
 
 _OPEN_SHUT = re.compile(r'(?:please )?(?P<verb>open|close|shut) (?P<part>.+)')
+_POLITE = frozenset(('please', 'could', 'can', 'would', 'you', 'now', 'robot', 'just'))
 _OPENED = 0.8  # share of a joint's range
 _DONE = 0.005  # [m] a step whose motion is shorter has been done
 
@@ -102,7 +102,7 @@ def _named(
 def _words(text: str) -> tuple[str, ...]:
     """Return the words that matter for saying the same."""
     tokens = [t for t in tokenize(text) if t[0].isalnum()]
-    while tokens and tokens[0] in FILLERS:
+    while tokens and tokens[0] in _POLITE:
         tokens = tokens[1:]
     return tuple(word for word in tokens if without_articles([word]))
 

@@ -11,18 +11,13 @@ from flow_manip_core.errors import (
     ObjectAmbiguousError,
     PhraseNotUnderstoodError,
 )
-from flow_manip_core.instruction import (
-    ARTICLES,
-    find_relations,
-    TABLES,
-    tokenize,
-    without_articles,
-)
+from flow_manip_core.instruction import find_relations, tokenize, without_articles
 from flow_manip_core.parts import find_part
 from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.tasks.task import TaskStep
 
 TABLE = 'table'
+_TABLES = frozenset((TABLE, 'tabletop', 'desk'))
 _ANYTHING = frozenset(('thing', 'object', 'item'))
 _HIGHEST = frozenset(('top', 'upper', 'uppermost', 'highest', 'first'))
 
@@ -53,7 +48,7 @@ def find_body(cell: SimulatedCell, phrase: str, steps: Sequence[TaskStep] = ()) 
     for step in steps:
         if set(words) == set(tokenize(step.object)):
             return step.body
-    if words[-1] in TABLES:
+    if words[-1] in _TABLES:
         return TABLE
     called = {name: _called(cell, name) for name in cell.body_names}
     fitting = [
@@ -78,7 +73,7 @@ def head_words(phrase: str) -> list[str]:
     ends = [relations[0].start] if relations else []
     ends += [part[1]] if part is not None and part[1] > 0 else []
     head = tokens[: min(ends, default=len(tokens))]
-    return [word for word in head if word[0].isalnum() and word not in ARTICLES]
+    return [word for word in head if word[0].isalnum() and without_articles([word])]
 
 
 def _called(cell: SimulatedCell, name: str) -> _Called:
