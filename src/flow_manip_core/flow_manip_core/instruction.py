@@ -5,18 +5,20 @@ The grammar is small and says what it misses instead of guessing::
 
     [please | could you | ...] verb object [relation reference | direction | upright]
     pick up object and verb it ...
+    pour content [from object] into reference, fill reference with ..., water reference [with ...]
+    hang object [on reference], insert object into reference, stand object in reference
+    open object, pull object open, close object, swing object shut
+    open reference and put object in [it]
 
 A chain such as 'put the cube left of the plate in the bowl' has one relation that names the goal:
-the last 'in' or 'on', or the last relation where there is neither. What stands before it belongs
+'into' or 'onto', else the last 'in' or 'on', else the last relation. What stands before it belongs
 to the object, what stands after it to the reference. A relation after 'that is' or 'which is'
 never names the goal.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-import re
-import unicodedata
+from dataclasses import dataclass, replace
 
 from flow_manip_core.errors import (
     EmptyInstructionError,
@@ -24,106 +26,47 @@ from flow_manip_core.errors import (
     InstructionTooLongError,
     InvalidInputError,
 )
-from flow_manip_core.parts import find_part
+from flow_manip_core.instruction_forms import (
+    Form,
+    INTO,
+    read_form,
+    read_two_clauses,
+    statement_about,
+)
+from flow_manip_core.vocabulary import (
+    clean_text,
+    DIRECTIONS,
+    FILLERS,
+    find_relations,
+    GOALS,
+    match_longest,
+    MOVING_VERBS,
+    NEGATIONS,
+    NOT_NOUNS,
+    PRONOUNS,
+    RelationMatch,
+    RELATIONS,
+    STOPS,
+    TABLES,
+    tokenize,
+    TRAILERS,
+    UPRIGHT,
+    verb_at,
+    without_articles,
+)
+
+__all__ = [
+    'clean_text',
+    'find_relations',
+    'Instruction',
+    'MAX_LENGTH',
+    'parse_instruction',
+    'tokenize',
+    'without_articles',
+]
 
 MAX_LENGTH = 500  # characters; longer than anyone would say
 QUOTED = 80  # characters of the input that a message repeats
-
-RELATIONS: dict[str, str] = {
-    'on top of': 'on',
-    'in the middle of': 'on',
-    'in the center of': 'on',
-    'in the centre of': 'on',
-    'on to': 'on',
-    'onto': 'on',
-    'on': 'on',
-    'upon': 'on',
-    'atop': 'on',
-    'in to': 'in',
-    'into': 'in',
-    'inside of': 'in',
-    'inside': 'in',
-    'within': 'in',
-    'in front of': 'in_front_of',
-    'in': 'in',
-    'in back of': 'behind',
-    'behind': 'behind',
-    'next to': 'next_to',
-    'beside': 'next_to',
-    'besides': 'next_to',
-    'by': 'next_to',
-    'near to': 'next_to',
-    'near': 'next_to',
-    'close to': 'next_to',
-    'alongside': 'next_to',
-    'adjacent to': 'next_to',
-    'between': 'between',
-    'under': 'under',
-    'underneath': 'under',
-    'beneath': 'under',
-    'below': 'under',
-    'out of': 'from',
-    'off of': 'from',
-    'off': 'from',
-    'from': 'from',
-    **{
-        f'{start}{side}{end}': f'{side}_of'
-        for side in ('left', 'right')
-        for start in ('', 'to the ', 'on the ', 'at the ', 'to ')
-        for end in (' of', ' side of', ' hand side of', ' from')
-    },
-}
-GOALS = ('on', 'in', 'next_to', 'left_of', 'right_of', 'in_front_of', 'behind', 'between')
-DIRECTIONS: dict[str, str] = {
-    **dict.fromkeys(('aside', 'to the side', 'sideways', 'out of the way'), 'aside'),
-    **{
-        f'{start}{side}{end}': side
-        for side in ('left', 'right')
-        for start in ('', 'to the ', 'towards the ', 'toward the ')
-        for end in ('', 'wards')
-    },
-    **dict.fromkeys(('away', 'farther away', 'further away', 'forward', 'forwards'), 'away'),
-    **dict.fromkeys(('towards', 'toward', 'closer to', 'closer', 'nearer'), 'towards'),
-    **dict.fromkeys(('back', 'backward', 'backwards'), 'towards'),
-}
-UPRIGHT = ('upright', 'the right way up', 'right way up', 'on its base', 'up')
-VERBS: dict[str, str] = {
-    **dict.fromkeys(('pick up', 'pick', 'lift up', 'lift', 'raise', 'grab', 'grasp'), 'lift'),
-    **dict.fromkeys(('take', 'hold up', 'hold'), 'lift'),
-    **dict.fromkeys(
-        ('put down', 'put', 'place', 'set down', 'set', 'lay', 'drop', 'pick and place'), 'put'
-    ),
-    **dict.fromkeys(('stack', 'position', 'insert', 'bring', 'move', 'transfer'), 'put'),
-    **dict.fromkeys(('push', 'slide', 'shove', 'nudge'), 'push'),
-    **dict.fromkeys(('turn', 'stand up', 'stand', 'flip', 'rotate', 'make'), 'turn_upright'),
-}
-MOVING_VERBS = frozenset(('move', 'bring'))  # 'move it left' means a push, 'put it left' nothing
-ARTICLES = frozenset(
-    ('the', 'a', 'an', 'this', 'that', 'these', 'those', 'my', 'your', 'our', 'its')
-)
-PRONOUNS = frozenset(('it', 'them', 'him', 'her', 'itself', 'this', 'that'))
-COPULAS = frozenset(('is', 'was', 'lies', 'lying', 'stands', 'standing', 'sits', 'sitting'))
-CLAUSE_OPENERS = frozenset(('that', 'which'))
-FILLERS = frozenset(
-    (
-        *('please', 'could', 'can', 'would', 'will', 'you', 'now', 'then', 'just', 'kindly', 'ok'),
-        *('okay', 'so', 'and', 'hey', 'hi', 'hello', 'robot', 'first', 'next', 'finally', 'try'),
-        *('to', 'i', 'want', 'need', 'like', "i'd", 'id', "let's", 'lets', 'go', 'ahead', 'your'),
-        *('job', 'is', 'task', 'gently', 'carefully', 'slowly', 'quickly', 'well', 'also', ','),
-    )
-)
-TRAILERS = frozenset(
-    (
-        *('please', 'now', 'thanks', 'thank', 'you', 'for', 'me', 'gently', 'carefully'),
-        *('slowly', 'quickly', 'again', 'robot', 'ok', 'okay', 'then', ','),
-    )
-)
-NEGATIONS = frozenset(('not', 'never', "don't", 'dont', "doesn't", "won't", 'without', "can't"))
-NOT_NOUNS = frozenset(('top', 'inside', 'there', 'here', 'somewhere', 'place'))
-TABLES = frozenset(('table', 'tabletop', 'desk', 'floor', 'ground', 'surface', 'counter'))
-
-_TOKEN = re.compile(r"[^\W_]+(?:['-][^\W_]+)*|[,.;:!?]")
-_STOP = frozenset('.;:!?')
 
 
 @dataclass(frozen=True)
@@ -132,11 +75,14 @@ class Instruction:
 
     Attributes:
         text: as given, white space normalised, control characters taken out.
-        action: 'put', 'lift', 'push', 'turn_upright'.
+        action: 'put', 'lift', 'push', 'turn_upright', 'pour', 'hang', 'insert' (which may need to
+            be turned for it), 'open', 'close', 'open_and_put' (into what must be opened first).
         object: noun phrase of the object that moves, e.g. 'red cube left of the bowl' or 'mug by
-            its handle' (see `parts`).
+            its handle' (see `parts`). Of a pour what is poured from: where only the content is
+            named, the vessel that this names ('teapot' for tea), else the content ('milk').
         relation: of a put: 'on', 'in', 'next_to', 'left_of', 'right_of', 'in_front_of', 'behind',
-            'between'; of a push: 'aside', 'left', 'right', 'away', 'towards'; else ''.
+            'between'; of a pour, an insertion or what hangs: 'in', 'on' or, for what hangs, '';
+            of a push: 'aside', 'left', 'right', 'away', 'towards'; else ''.
         references: noun phrases of the objects that the relation refers to; empty where it needs
             none, two for 'between'.
     """
@@ -146,16 +92,6 @@ class Instruction:
     object: str
     relation: str = ''
     references: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class RelationMatch:
-    """A relation found among tokens: its name and the half-open range of tokens that say it."""
-
-    name: str
-    start: int
-    stop: int
-    bound: bool = False  # follows 'that is': describes the noun before it, never the goal
 
 
 def parse_instruction(text: str) -> Instruction:
@@ -186,69 +122,6 @@ def parse_instruction(text: str) -> Instruction:
     return _Reader(clean).read(tokens)
 
 
-def clean_text(text: str) -> str:
-    """Return `text` in compatibility form, control characters and white space as one space."""
-    folded = unicodedata.normalize('NFKC', text).replace('’', "'").replace('‘', "'")
-    visible = (' ' if unicodedata.category(c)[0] in 'CZ' else c for c in folded)
-    return ' '.join(''.join(visible).split())
-
-
-def tokenize(text: str) -> list[str]:
-    """Return the words of `text` in lower case; punctuation marks are words of their own."""
-    return _TOKEN.findall(text.casefold())
-
-
-def without_articles(tokens: list[str]) -> list[str]:
-    """Return `tokens` without leading articles and without punctuation at either end."""
-    start, stop = 0, len(tokens)
-    while start < stop and (tokens[start] in ARTICLES or not tokens[start][0].isalnum()):
-        start += 1
-    while stop > start and not tokens[stop - 1][0].isalnum():
-        stop -= 1
-    return tokens[start:stop]
-
-
-def match_longest(tokens: list[str], at: int, table: dict[str, str]) -> tuple[str, int] | None:
-    """Return the value of the longest entry of `table` at `at`, and the index behind it."""
-    for length in range(min(5, len(tokens) - at), 0, -1):
-        value = table.get(' '.join(tokens[at : at + length]))
-        if value is not None:
-            return value, at + length
-    return None
-
-
-def find_relations(tokens: list[str]) -> list[RelationMatch]:
-    """Return the relations among `tokens` in order; 'that is' before one belongs to its range."""
-    found: list[RelationMatch] = []
-    at = 0
-    # 'by its handle' says how to hold something, not where it lies.
-    _, held_from, held_to = find_part(tokens) or ('', 0, 0)
-    while at < len(tokens):
-        match = match_longest(tokens, at, RELATIONS)
-        held = held_from <= at < held_to
-        # 'the cube on the left' is a description, 'the one in front' too: no noun follows.
-        if match is None or held or match[1] >= len(tokens) or _is_side(tokens, match[1]):
-            at += 1
-            continue
-        start = at
-        while start > 0 and tokens[start - 1] in COPULAS | {'located', 'placed', 'currently'}:
-            start -= 1
-        bound = start > 0 and tokens[start - 1] in CLAUSE_OPENERS | {"that's", "it's"}
-        start -= bound
-        found.append(RelationMatch(match[0], start, match[1], bound or start < at))
-        at = match[1]
-    return found
-
-
-def _is_side(tokens: list[str], at: int) -> bool:
-    """Say whether a bare side stands at `at`, as in 'on the left' that no 'of' follows."""
-    rest = [t for t in tokens[at : at + 4] if t not in ARTICLES and t not in ('far', 'very')]
-    if not rest or rest[0] not in ('left', 'right', 'middle', 'center', 'front', 'back', 'side'):
-        return False
-    follows = rest[2:] if rest[1:2] in (['side'], ['hand']) else rest[1:]
-    return not follows or follows[0] in RELATIONS or not follows[0][0].isalnum()
-
-
 class _Reader:
     """Reads one instruction; holds its text for messages."""
 
@@ -260,6 +133,12 @@ class _Reader:
         if NEGATIONS.intersection(tokens):
             raise self._refuse('it says what not to do')
         clauses = _clauses(_trim(tokens))
+        about = statement_about(clauses)
+        if about is not None:  # 'the cabinet is open, close it'
+            return self._clause(clauses[1], self._noun(about, '', 'it names no object'))
+        both = read_two_clauses(clauses)
+        if both is not None:
+            return self._of_form(both, '')
         first = self._clause(clauses[0], '')
         if len(clauses) == 1:
             return first
@@ -278,9 +157,12 @@ class _Reader:
 
     def _clause(self, tokens: list[str], antecedent: str) -> Instruction:
         """Read one clause; pronouns stand for `antecedent`."""
-        found = match_longest(tokens, 0, VERBS)
+        form = read_form(tokens)
+        if form is not None:
+            return self._of_form(form, antecedent)
+        found = verb_at(tokens, 0)
         if found is None:
-            known = 'put, pick up, push, turn upright'
+            known = 'put, pick up, push, turn upright, pour, open'
             raise self._refuse(f'no verb that is known ({known}, ...) where one is expected')
         action, at = found
         verb, rest = tokens[0], tokens[at:]
@@ -289,6 +171,10 @@ class _Reader:
             return upright
         if action == 'turn_upright':
             raise self._refuse("of turning, only 'upright' is known")
+        if action in ('hang', 'insert'):
+            return replace(self._put(rest, antecedent), action=action)
+        if action in ('pour', 'open', 'close'):
+            raise self._refuse(f"of '{verb}', this way to say it is not known")
         if action == 'lift':
             return self._lift(rest, antecedent)
         pushed = self._push(rest, antecedent, must=action == 'push')
@@ -297,6 +183,11 @@ class _Reader:
         if pushed is not None and pushed.relation == 'aside':
             return pushed
         return self._put(rest, antecedent)
+
+    def _of_form(self, form: Form, antecedent: str) -> Instruction:
+        """Take the noun phrases of one of the other ways to say something."""
+        references = [self._noun(list(words), '', form.missing) for words in form.references]
+        return self._make(form.action, list(form.object), antecedent, form.relation, *references)
 
     def _make(
         self, action: str, words: list[str], antecedent: str, relation: str = '', *refs: str
@@ -318,7 +209,9 @@ class _Reader:
             raise self._refuse(f"{missing}: nobody says what '{' '.join(words)}' is")
         relations = find_relations(bare)
         head = bare[: relations[0].start] if relations else bare
-        if not without_articles(head) or bare[0] in NOT_NOUNS:
+        # 'the top drawer' is a thing, 'on top' and 'the top of' are not.
+        place = bare[0] in NOT_NOUNS and (len(head) == 1 or bare[0] != 'top' or head[1] == 'of')
+        if not without_articles(head) or place:
             raise self._refuse(missing)
         if 'and' in head or 'or' in head:
             raise self._refuse(f"'{' '.join(head)}' is more than one object; name one at a time")
@@ -390,11 +283,15 @@ class _Reader:
                 raise self._refuse('it names no object')
             raise self._refuse('it names no place (in, on, next to, left of ... what?)')
         places = [r for r in free if r.name in ('in', 'on')]
-        goal = free[0] if pronoun else (places or free)[-1]
+        clear = [r for r in places if rest[r.stop - 1] in INTO]
+        goal = free[0] if pronoun else (clear or places or free)[-1]
         if goal.name not in GOALS:
             raise self._refuse(f"nothing can be put '{goal.name}' something")
         references = self._references(goal, rest[goal.stop :])
-        return self._make('put', rest[: goal.start], antecedent, goal.name, *references)
+        thing = rest[: goal.start]
+        if len(thing) > 1 and thing[-1] == 'down':
+            thing = thing[:-1]
+        return self._make('put', thing, antecedent, goal.name, *references)
 
     def _references(self, goal: RelationMatch, words: list[str]) -> tuple[str, ...]:
         """Return the noun phrases behind the goal's relation: two for 'between', else one."""
@@ -426,9 +323,9 @@ def _without_table(tokens: list[str], relations: list[RelationMatch]) -> list[Re
 def _trim(tokens: list[str]) -> list[str]:
     """Drop courtesies at both ends."""
     start, stop = 0, len(tokens)
-    while start < stop and (tokens[start] in FILLERS or tokens[start] in _STOP):
+    while start < stop and (tokens[start] in FILLERS or tokens[start] in STOPS):
         start += 1
-    while stop > start and (tokens[stop - 1] in TRAILERS or tokens[stop - 1] in _STOP):
+    while stop > start and (tokens[stop - 1] in TRAILERS or tokens[stop - 1] in STOPS):
         stop -= 1
     return tokens[start:stop]
 
@@ -437,13 +334,13 @@ def _clauses(tokens: list[str]) -> list[list[str]]:
     """Split where 'and', 'then', a comma or a full stop is followed by a verb."""
     clauses, start, at = [], 0, 0
     while at < len(tokens):
-        if tokens[at] not in _STOP and tokens[at] not in ('and', 'then', ','):
+        if tokens[at] not in STOPS and tokens[at] not in ('and', 'then', ','):
             at += 1
             continue
         after = at
-        while after < len(tokens) and (tokens[after] in FILLERS or tokens[after] in _STOP):
+        while after < len(tokens) and (tokens[after] in FILLERS or tokens[after] in STOPS):
             after += 1
-        if tokens[at] in _STOP or match_longest(tokens, after, VERBS) is not None:
+        if tokens[at] in STOPS or verb_at(tokens, after) is not None:
             clauses.append(_trim(tokens[start:at]))
             start = after
         at = max(after, at + 1)

@@ -51,6 +51,8 @@ CHAINS = [
     ),
     ('put the cube on the left in the bowl', 'cube on the left', 'in', 'bowl'),
     ('put the cube next to the bowl on the table', 'cube', 'next_to', 'bowl on the table'),
+    ('put the peg into the hole in the board', 'peg', 'in', 'hole in the board'),
+    ('set the cup down on the saucer', 'cup', 'on', 'saucer'),
     (
         'put the cube nearest to the bowl on the plate',
         'cube nearest to the bowl',
@@ -111,6 +113,78 @@ MISUNDERSTOOD = [
     ('turn the mug upright on the plate', 'upright'),
     ('push the mug next to the bowl', 'needs aside, left'),
 ]
+
+
+DEEDS = [
+    ('pour tea from the teapot into the cup', 'pour', 'teapot', 'in', ('cup',)),
+    ('pour the tea into the blue cup', 'pour', 'teapot', 'in', ('blue cup',)),
+    ('pour tea into the cup from the white pot', 'pour', 'white pot', 'in', ('cup',)),
+    ('pour some milk into the bowl on the table', 'pour', 'milk', 'in', ('bowl on the table',)),
+    (
+        'pour water from the can on the left on the plant',
+        'pour',
+        'can on the left',
+        'on',
+        ('plant',),
+    ),
+    ('water the plant with the watering can', 'pour', 'watering can', 'on', ('plant',)),
+    ('please water the plant', 'pour', 'watering can', 'on', ('plant',)),
+    ('give the plant some water', 'pour', 'watering can', 'on', ('plant',)),
+    ('fill the cup with tea', 'pour', 'teapot', 'in', ('cup',)),
+    ('fill the cup with coffee from the red jug', 'pour', 'red jug', 'in', ('cup',)),
+    ('use the green jug to fill the glass with water', 'pour', 'green jug', 'in', ('glass',)),
+    ('hang the mug on the tree', 'hang', 'mug', 'on', ('tree',)),
+    ('hang up the mug', 'hang', 'mug', '', ()),
+    ('hang the mug up by its handle', 'hang', 'mug by its handle', '', ()),
+    ('pick up the mug and hang it on the tree', 'hang', 'mug', 'on', ('tree',)),
+    ('insert the pen in the holder', 'insert', 'pen', 'in', ('holder',)),
+    ('stand the pen in the holder', 'insert', 'pen', 'in', ('holder',)),
+    ('turn the pen upright and put it in the cup', 'insert', 'pen', 'in', ('cup',)),
+    ('open the top drawer of the cabinet', 'open', 'top drawer of the cabinet', '', ()),
+    ('pull the drawer open by its handle', 'open', 'drawer by its handle', '', ()),
+    ('slide open the drawer', 'open', 'drawer', '', ()),
+    ('close the cabinet door', 'close', 'cabinet door', '', ()),
+    ('swing the door shut', 'close', 'door', '', ()),
+    ('the box is open, please close it', 'close', 'box', '', ()),
+    ('open the box and put the ball in it', 'open_and_put', 'ball', 'in', ('box',)),
+    ('put the ball in the box; its lid must be opened', 'open_and_put', 'ball', 'in', ('box',)),
+]
+DEEDS_NOT_SAID = [
+    ('pour the tea', 'nothing to pour into'),
+    ('fill the cup', 'names no object'),
+    ('use the cup', "of 'use'"),
+    ('pull the drawer', "of 'pull'"),
+    ('open', 'names no object'),
+    ('close it', "nobody says what 'it' is"),
+    ('hang the mug next to the plate', 'names nothing to hang it on'),
+    ('insert the pen', 'names no place'),
+    ('open the box and put the ball in the bowl', 'more than one thing'),
+    ('open the drawer and close the door', 'more than one thing'),
+]
+
+
+@pytest.mark.parametrize(('text', 'action', 'thing', 'relation', 'references'), DEEDS)
+def test_pouring_hanging_inserting_opening_and_closing_are_read(
+    text, action, thing, relation, references
+):
+    read = parse_instruction(text)
+    assert (read.action, read.object) == (action, thing)
+    assert (read.relation, read.references) == (relation, references)
+
+
+@pytest.mark.parametrize(('text', 'why'), DEEDS_NOT_SAID)
+def test_what_such_a_deed_does_not_say_is_named(text, why):
+    with pytest.raises(InstructionNotUnderstoodError, match=why):
+        parse_instruction(text)
+
+
+def test_words_of_these_deeds_elsewhere_mean_something_else():
+    read = parse_instruction('slide the mug out of the way')
+    assert (read.action, read.relation) == ('push', 'aside')
+    read = parse_instruction('put the mug close to the water bottle, please')
+    assert (read.action, read.relation, read.references) == ('put', 'next_to', ('water bottle',))
+    read = parse_instruction('pick up the mug that is close to the open box')
+    assert (read.action, read.object) == ('lift', 'mug that is close to the open box')
 
 
 @pytest.mark.parametrize(('text', 'thing', 'relation', 'reference'), PUTS + CHAINS)
@@ -235,6 +309,7 @@ def test_any_words_end_in_a_result_or_a_typed_error():
         'that',
     ]
     words += ['is', ',', '.', 'to', 'next', 'push', 'upright', 'away', 'from']
+    words += ['pour', 'water', 'fill', 'use', 'open', 'close', 'hang', 'stand', 'with', ';', 'lid']
     draw = random.Random(0)
     for _ in range(3000):
         text = ' '.join(draw.choices(words, k=draw.randint(1, 14)))

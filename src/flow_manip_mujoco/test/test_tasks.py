@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from flow_manip_core.errors import InvalidInputError
+from flow_manip_core.instruction import parse_instruction
 from flow_manip_mujoco.arm import CellArm, CellGripper
 from flow_manip_mujoco.layout import are_told_apart, Scene
 from flow_manip_mujoco.objects import CATALOGUE
@@ -18,7 +19,22 @@ from flow_manip_mujoco.tasks import (
     is_on,
     is_upright,
     make_put_trial,
+    TASKS,
 )
+
+ACTIONS = {
+    'hang_mug': {'hang', 'put'},
+    'hang_cup': {'hang', 'put'},
+    'insert_block': {'insert', 'put'},
+    'insert_pen': {'insert', 'put'},
+    'water_plant': {'pour'},
+    'pour_tea': {'pour'},
+    'open_drawer': {'open'},
+    'open_top_drawer': {'open'},
+    'open_oven': {'open'},
+    'close_cabinet': {'close'},
+    'put_screwdriver_in_toolbox': {'open_and_put'},
+}
 
 
 def drop(cell, name, place, tilt=0.0):
@@ -183,3 +199,14 @@ def test_everything_called_graspable_fits_into_the_hand():
 def test_ten_colours_and_eight_kinds_are_there():
     assert len({spec.colour for spec in CATALOGUE.values()}) == 10
     assert len({spec.category for spec in CATALOGUE.values()}) == 8
+
+
+@pytest.mark.parametrize('name', TASKS)
+def test_every_way_to_ask_for_a_task_is_understood(name):
+    trials = [TASKS[name].make_trial(seed) for seed in range(25)]
+    read = [parse_instruction(trial.instruction) for trial in trials]
+    assert {instruction.action for instruction in read} == ACTIONS.get(name, {'put'})
+    for trial in trials:
+        for step in trial.steps:
+            assert parse_instruction(step.instruction).object
+    assert not any(' into ' in r.object or r.object.endswith((' down', ' up')) for r in read)

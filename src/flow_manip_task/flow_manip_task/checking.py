@@ -101,7 +101,8 @@ INSERTING = re.compile(r'\b(?:insert|plug|slot|thread)', re.IGNORECASE)
 
 def is_loose(instruction: Instruction) -> bool:
     """Say whether the object is put into something in which it rolls or slides as it likes."""
-    return instruction.relation == 'in' and not INSERTING.search(instruction.text)
+    puts = instruction.action in ('put', 'open_and_put') and instruction.relation == 'in'
+    return puts and not INSERTING.search(instruction.text)
 
 
 class GoalChecker:
@@ -142,7 +143,9 @@ class GoalChecker:
         motion = fit_flow_transforms(flow)[0][-1]
         expected = transform_points(motion, mask.points(before))
         name = instruction.object or mask.label
-        phrases = zip(instruction.references, references)
+        # What is poured into does not take along where the pot is set down again.
+        ends_there = instruction.action != 'pour'
+        phrases = zip(instruction.references, references) if ends_there else ()
         moved = reference_motion(self.config.moved, before, list(phrases), after, segment)
         if moved.gone:
             return GoalCheck(float('nan'), float('nan'), moved.sentence, reference_gone=True)

@@ -178,3 +178,12 @@ def test_what_is_inserted_must_not_lean_though_it_may_in_a_bowl():
     with pytest.raises(GoalNotReachedError, match='degrees; the limit is 20'):
         measure(leaning, instruction=inserting)
     measure(GOAL, instruction=inserting)
+
+
+def test_what_was_poured_from_must_stand_where_its_flow_ends():
+    pouring = parse_instruction('pour water from the red cube into the bowl')
+    assert (pouring.object, pouring.relation) == ('red cube', 'in')
+    beside = make_transform([0.045, 0.0, 0.0]) @ GOAL
+    measure(beside, instruction=PUT_IN)
+    with pytest.raises(GoalNotReachedError, match='the limit is 30 mm'):
+        measure(beside, instruction=pouring)

@@ -106,6 +106,17 @@ def test_an_object_that_moved_on_with_its_target_is_still_on_it():
     assert 'plate moved by' in check.sentence
 
 
+def test_a_pot_is_set_down_where_it_was_though_the_cup_was_moved():
+    checker, boxes = GoalChecker(), placed(GOAL, ASIDE)
+    pouring = parse_instruction('pour tea from the red cube into the plate')
+    after = scene.observe(boxes)
+    check = checker.measure(
+        pouring, BEFORE, CUBE, scene.put_flow(), after, segment_in(boxes), [PLATE]
+    )
+    checker.judge(pouring, check)
+    assert check.error_metres < 0.01
+
+
 def test_an_object_whose_target_is_gone_has_not_arrived():
     after = scene.observe((scene.RED_CUBE.moved(GOAL), scene.BLUE_BOX))
     checker = GoalChecker()

@@ -250,6 +250,23 @@ def test_what_stands_or_is_round_is_not_turned_upright(generator, scene, name):
         generate(generator, scene, f'turn the {name} upright', name)
 
 
+@pytest.mark.parametrize(
+    ('text', 'names'),
+    [
+        ('pour water from the can into the bowl', ('can', 'bowl')),
+        ('hang the can on the plate', ('can', 'plate')),
+        ('insert the bottle into the bowl', ('bottle', 'bowl')),
+        ('open the can', ('can',)),
+        ('open the bowl and put the cube in it', ('cube', 'bowl')),
+    ],
+)
+def test_deeds_without_a_rule_are_refused_with_what_there_are_rules_for(
+    generator, scene, text, names
+):
+    with pytest.raises(TaskNotSupportedError, match='rules to put, lift, push and turn upright'):
+        generate(generator, scene, text, *names)
+
+
 def test_a_plate_does_not_fit_on_a_cube_nor_into_a_bowl(generator, scene):
     with pytest.raises(NoFreePlaceError, match='carried only'):
         generate(generator, scene, 'put the plate on the cube', 'plate', 'cube')
