@@ -198,16 +198,54 @@ def test_a_flow_that_is_mostly_hidden_is_refused():
     assert fit_motion(flow, replace(PLAIN, max_failed_share=0.6)).report.failed_steps
 
 
-@pytest.mark.parametrize('noise', [0.0, 0.001])
+@pytest.mark.parametrize(('noise', 'metres', 'degrees'), [(0, 1e-6, 0.01), (0.001, 0.002, 1.5)])
 @pytest.mark.parametrize('robust', [True, False])
-def test_points_on_one_line_are_refused_noisy_or_not(noise, robust):
+def test_points_on_one_line_go_without_a_turn_about_it(noise, metres, degrees, robust):
     rng = np.random.default_rng(2)
-    line = CENTER + np.linspace(0, 0.1, 60)[:, None] * [1, 0, 0]
-    flow = flow_from_transforms(line, PICK, 0.1 * np.arange(STEPS))
+    axis = np.array([1.0, 0.0, 0.0])
+    line = CENTER + np.linspace(-0.05, 0.05, 60)[:, None] * axis
+    truth = carried([0.1, 0.2, 0.02], lift=0.12, turn=1.2, axis=[0, 0.6, 0.8])
+    flow = flow_from_transforms(line, truth, 0.1 * np.arange(STEPS))
     flow = replace(flow, points=flow.points + noise * rng.normal(size=flow.points.shape))
-    match = 'rotation is uncertain' if noise else 'on one line'
-    with pytest.raises(DegenerateFlowError, match=match):
-        fit_motion(flow, replace(PLAIN, robust=robust))
+    motion = fit_motion(flow, replace(PLAIN, robust=robust, smoothing=1.0))
+    assert abs(motion.report.undetermined @ axis) > 0.999
+    assert motion.report.failed_steps == ()
+    assert errors_of(motion.poses, truth)[0].max() < metres
+    assert angle_between(motion.poses[-1, :3, :3] @ axis, truth[-1, :3, :3] @ axis) < degrees
+    steps = motion.poses[1:, :3, :3] @ motion.poses[:-1, :3, :3].swapaxes(1, 2)
+    turns = np.stack([steps[:, 2, 1] - steps[:, 1, 2], steps[:, 0, 2] - steps[:, 2, 0],
+                      steps[:, 1, 0] - steps[:, 0, 1]], axis=1)  # fmt: skip
+    along = np.einsum('tc,tc->t', turns, motion.poses[1:, :3, :3] @ axis)
+    assert np.degrees(np.abs(along)).max() < 0.1
+
+
+def test_outliers_do_not_bend_the_way_of_a_line():
+    rng = np.random.default_rng(3)
+    line = CENTER + np.linspace(-0.05, 0.05, 200)[:, None] * [0.0, 1.0, 0.0]
+    flow = flow_from_transforms(line, PICK, 0.1 * np.arange(STEPS))
+    points = flow.points + 0.003 * rng.normal(size=flow.points.shape)
+    wrong = rng.random(points.shape[:2]) < 0.3
+    wrong[0] = False
+    points[wrong] = rng.uniform(-0.5, 1.0, (wrong.sum(), 3))
+    motion = fit_motion(replace(flow, points=points))
+    assert motion.report.undetermined is not None
+    assert errors_of(motion.poses, PICK)[0].max() < 0.003
+    np.testing.assert_allclose(motion.report.inliers[1:], 140, atol=25)
+
+
+def test_points_that_tell_no_direction_either_are_refused():
+    flow = flow_of(PICK, num_points=40, noise=0.01, size=0.004)
+    with pytest.raises(DegenerateFlowError, match=r'(direction|rotation).* is uncertain by'):
+        fit_motion(flow)
+    slender = CENTER + np.linspace(-0.05, 0.05, 60)[:, None] * [1, 0, 0]
+    flow = flow_from_transforms(slender, PICK, 0.1 * np.arange(STEPS))
+    with pytest.raises(DegenerateFlowError, match='at step 40 of 41 0 visible points'):
+        fit_motion(hide(flow, 40))
+
+
+def test_a_thing_whose_turn_shows_is_not_left_without_it():
+    motion = fit_motion(flow_of(PICK, num_points=250, noise=0.01))
+    assert motion.report.undetermined is None
 
 
 def test_what_does_not_move_as_one_body_is_refused():

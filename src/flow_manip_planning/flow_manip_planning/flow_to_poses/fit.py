@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
@@ -13,53 +11,24 @@ from flow_manip_core.errors import DegenerateFlowError
 from flow_manip_core.flow import ObjectFlow
 from flow_manip_core.rigid import fit_rigid_transforms
 from flow_manip_planning.flow_to_poses.consensus import Consensus, find_consensus
+from flow_manip_planning.flow_to_poses.denoising import denoise_poses, PoseNoise, SeriesSmoother
 from flow_manip_planning.flow_to_poses.joints import choose_joint, JointFit, PartPoses
 from flow_manip_planning.flow_to_poses.motion import Array, FitReport, ObjectMotion
 from flow_manip_planning.flow_to_poses.settings import FIRST, FitConfig
-from flow_manip_planning.flow_to_poses.smoothing import (
-    fill_gaps,
-    slowed_times,
-    smooth_poses,
-    smooth_values,
-)
+from flow_manip_planning.flow_to_poses.smoothing import fill_gaps, slowed_times
+from flow_manip_planning.flow_to_poses.steps import LINE, NOISE_IN_SPREAD, Steps
+from flow_manip_planning.flow_to_poses.turnless import without_turn
 
-# Second largest spread over the largest below which seen points count as one line.
-LINE = 1e-3
-# Noise makes a line look wide; this much of its variance is not the object's.
-NOISE_IN_SPREAD = 1.25
-
-
-@dataclass
-class _Steps:
-    """Poses of all steps as far as they are known.
-
-    Attributes:
-        poses: (T, 4, 4) T_world_start.
-        inliers: (T, N) points that agree with a step's pose.
-        residuals: (T,) their distance, infinite where failed [m].
-        noise: (T,) of a coordinate [m].
-        failed: why, by step.
-    """
-
-    poses: Array
-    inliers: NDArray[np.bool_]
-    residuals: Array
-    noise: Array
-    failed: dict[int, str] = field(default_factory=dict)
-
-    @property
-    def good(self) -> NDArray[np.bool_]:
-        """(T,) True where the pose is known."""
-        good = np.ones(len(self.poses), dtype=bool)
-        good[list(self.failed)] = False
-        return good
+LEAST_SHAPE = 0.05  # share of the spread across an axis that is the object's at least
 
 
 def fit_motion(flow: ObjectFlow, config: FitConfig | None = None) -> ObjectMotion:
     """Find out how an object moves, and whether as a part on a joint.
 
     Robust rigid fits of all steps, gaps interpolated and named in the report, a joint where the
-    evidence is for one, smoothing that keeps both ends, and no faster than the limits.
+    evidence is for one, the noise of the points smoothed away, and no faster than the limits.
+    Points so near to one line that they do not tell its turn about itself give a motion without
+    such a turn, and the report names the axis.
 
     Args:
         flow: of one object, two steps or more.
@@ -76,6 +45,8 @@ def fit_motion(flow: ObjectFlow, config: FitConfig | None = None) -> ObjectMotio
     rng = np.random.default_rng(config.seed)
     fit = _fit_first if config.mode == FIRST else _fit_adjacent
     steps = fit(points, weights, config, rng)
+    if config.mode == FIRST and _is_refused(steps, config):
+        steps = without_turn(points, weights, steps, config)
     _refuse_if_unknown(steps, config)
     seen = weights[0] > 0
     start = points[0, seen]
@@ -84,11 +55,12 @@ def fit_motion(flow: ObjectFlow, config: FitConfig | None = None) -> ObjectMotio
         center = np.median(start, axis=0)
     times = flow.times - flow.times[0]
     poses = fill_gaps(times, steps.poses, steps.good, center)
+    part = _part(points[0], steps, poses, config)
     chosen: JointFit | None = None
     evidence: dict[str, float] = {}
     if config.joints and flow.num_steps > 2:
-        chosen, evidence = choose_joint(_part(points[0], steps, poses, config), config)
-    poses = _smooth(times, poses, steps.good, chosen, config, center)
+        chosen, evidence = choose_joint(part, config)
+    poses = _smooth(times, part, steps, chosen, config)
     slowed = slowed_times(times, poses, center, config.max_speed, config.max_turn_rate)
     report = FitReport(
         inliers=np.where(steps.good, steps.inliers.sum(axis=1), 0),
@@ -100,23 +72,52 @@ def fit_motion(flow: ObjectFlow, config: FitConfig | None = None) -> ObjectMotio
         noise=float(np.sqrt((steps.noise[steps.good][1:] ** 2).mean())),
         num_points=points.shape[1],
         slowed=float(slowed[-1] - times[-1]),
+        undetermined=steps.undetermined,
     )
     return ObjectMotion(slowed, poses, None if chosen is None else chosen.joint, report)
 
 
 def _smooth(
-    times: Array,
-    poses: Array,
-    good: NDArray[np.bool_],
-    chosen: JointFit | None,
-    config: FitConfig,
-    center: Array,
+    times: Array, part: PartPoses, steps: Steps, chosen: JointFit | None, config: FitConfig
 ) -> Array:
     """Smooth free poses, or the values of the joint, whose poses then lie on it exactly."""
+    smoothed = config.smoothing > 0 and len(times) > 3
+    noise = _pose_noise(part, steps, config) if smoothed else None
     if chosen is None:
-        return smooth_poses(poses, config.smoothing, center)
-    values = PchipInterpolator(times[good], chosen.values[good])(times)
-    return chosen.joint.poses(smooth_values(values[:, None], config.smoothing)[:, 0])
+        return part.poses if noise is None else denoise_poses(times, part.poses, noise)
+    values = PchipInterpolator(times[steps.good], chosen.values[steps.good])(times)
+    if noise is not None:
+        smoother = SeriesSmoother(times, steps.good, accumulated=noise.accumulated)
+        off = np.array([noise.position / part.lever(chosen.joint)])
+        values = smoother.smooth(values[:, None], off)[:, 0]
+    return chosen.joint.poses(values - values[0])
+
+
+def _pose_noise(part: PartPoses, steps: Steps, config: FitConfig) -> PoseNoise:
+    """Return how far each pose is off, from what the agreeing points are off.
+
+    Half of the variance between two steps is either's own. About an axis a turn moves points by
+    what they are away from it, of which noise is a part and tells nothing.
+    """
+    good = steps.good.copy()
+    good[0] = False
+    variance = 0.5 * float((steps.noise[good] ** 2).mean())
+    count = float(np.median(steps.inliers[good].sum(axis=1)))
+    values, axes = np.linalg.eigh(part.scatter)
+    axes[:, 0] *= np.sign(np.linalg.det(axes))
+    across = values.sum() - values
+    shape = np.maximum(across - 2.0 * variance, LEAST_SHAPE * across)
+    turn = np.sqrt(variance * across / count) / np.maximum(shape, np.finfo(float).tiny)
+    if steps.undetermined is not None:
+        turn[2] = np.inf  # the longest axis
+    return PoseNoise(
+        center=part.center,
+        axes=axes,
+        position=config.smoothing * float(np.sqrt(variance / count)),
+        turn=config.smoothing * turn,
+        known=steps.good,
+        accumulated=config.mode != FIRST,
+    )
 
 
 def _tracked(flow: ObjectFlow, config: FitConfig) -> tuple[Array, Array]:
@@ -167,7 +168,7 @@ def _fit(
 
 def _fit_first(
     points: Array, weights: Array, config: FitConfig, rng: np.random.Generator
-) -> _Steps:
+) -> Steps:
     """Fit every step to the first: errors do not add up, but points must be seen at the start."""
     both = weights[1:] * weights[0]
     found = _fit(points[0], points[1:], both, config, rng)
@@ -181,7 +182,7 @@ def _fit_first(
 
 def _fit_adjacent(
     points: Array, weights: Array, config: FitConfig, rng: np.random.Generator
-) -> _Steps:
+) -> Steps:
     """Fit every step to the one before and accumulate: points may come and go.
 
     A step that fails is skipped: the next is fitted to the last that did not.
@@ -207,14 +208,14 @@ def _fit_adjacent(
     return steps
 
 
-def _start(points: Array, weights: Array) -> _Steps:
+def _start(points: Array, weights: Array) -> Steps:
     """Return steps of which the first is known: identity, no error."""
     num_steps = len(points)
     inliers = np.zeros(weights.shape, dtype=bool)
     inliers[0] = weights[0] > 0
     residuals = np.full(num_steps, np.inf)
     residuals[0] = 0.0
-    return _Steps(np.tile(np.eye(4), (num_steps, 1, 1)), inliers, residuals, np.zeros(num_steps))
+    return Steps(np.tile(np.eye(4), (num_steps, 1, 1)), inliers, residuals, np.zeros(num_steps))
 
 
 def _failures(
@@ -282,22 +283,26 @@ def _turn_errors(source: Array, found: Consensus) -> Array:
         return np.where(information > 0, np.sqrt(variance / information), np.inf)
 
 
-def _refuse_if_unknown(steps: _Steps, config: FitConfig) -> None:
+def _is_refused(steps: Steps, config: FitConfig) -> bool:
+    """Say whether interpolation would be invention."""
+    last = len(steps.poses) - 1
+    return last in steps.failed or len(steps.failed) > config.max_failed_share * last
+
+
+def _refuse_if_unknown(steps: Steps, config: FitConfig) -> None:
     """Raise DegenerateFlowError where interpolation would be invention."""
-    num_steps, failed = len(steps.poses), sorted(steps.failed)
-    if not failed:
+    if not _is_refused(steps, config):
         return
-    share = len(failed) / (num_steps - 1)
-    if failed[-1] == num_steps - 1 or share > config.max_failed_share:
-        worst = failed[-1] if failed[-1] == num_steps - 1 else failed[0]
-        raise DegenerateFlowError(
-            f'at step {worst} of {num_steps} {steps.failed[worst]}; {len(failed)} of '
-            f'{num_steps - 1} steps have no rigid motion, limit '
-            f'{config.max_failed_share:.0%} and never the last'
-        )
+    num_steps, failed = len(steps.poses), sorted(steps.failed)
+    worst = failed[-1] if failed[-1] == num_steps - 1 else failed[0]
+    raise DegenerateFlowError(
+        f'at step {worst} of {num_steps} {steps.failed[worst]}; {len(failed)} of '
+        f'{num_steps - 1} steps have no rigid motion, limit '
+        f'{config.max_failed_share:.0%} and never the last'
+    )
 
 
-def _part(points: Array, steps: _Steps, poses: Array, config: FitConfig) -> PartPoses:
+def _part(points: Array, steps: Steps, poses: Array, config: FitConfig) -> PartPoses:
     """Say what a joint has to explain, and how well.
 
     A rigid fit to n points with noise s moves them by 6 s^2 / n in the mean square. The noise is

@@ -64,6 +64,14 @@ class PartPoses:
     drift: float
     known: NDArray[np.bool_]
 
+    def lever(self, joint: Joint) -> float:
+        """Return how far the points move per unit of a joint, root mean square [m] or 1."""
+        if joint.kind == PRISMATIC:
+            return 1.0
+        away = joint.point - self.center
+        across = np.trace(self.scatter) - joint.axis @ self.scatter @ joint.axis
+        return float(np.sqrt(away @ away + across))
+
     @property
     def errors(self) -> Array:
         """(T,) how far a pose is off in all [m]."""
@@ -243,11 +251,8 @@ def _moves(joint: Joint, part: PartPoses, config: FitConfig) -> bool:
     travel = joint.range[1] - joint.range[0]
     if joint.kind == PRISMATIC:
         return travel >= config.min_joint_travel
-    away = joint.point - part.center
-    across = np.trace(part.scatter) - joint.axis @ part.scatter @ joint.axis
-    lever = float(np.sqrt(away @ away + across))
     return (
         travel >= MIN_TURN
-        and travel * lever >= config.min_joint_travel
-        and float(np.linalg.norm(away)) <= config.max_joint_radius
+        and travel * part.lever(joint) >= config.min_joint_travel
+        and float(np.linalg.norm(joint.point - part.center)) <= config.max_joint_radius
     )

@@ -88,6 +88,8 @@ class FitReport:
         reasons: why each failed step failed.
         noise: standard deviation of a point's coordinate over the inliers [m].
         num_points: points that took part, after trimming.
+        undetermined: (3,) unit axis at the start about which the points tell no turn, so that the
+            motion has none; None where they tell everything.
         slowed: seconds by which the motion was stretched to keep to its speed limits.
     """
 
@@ -100,6 +102,7 @@ class FitReport:
     noise: float = 0.0
     num_points: int = 0
     slowed: float = 0.0
+    undetermined: Array | None = None
 
 
 @dataclass(frozen=True)

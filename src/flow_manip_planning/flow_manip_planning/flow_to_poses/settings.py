@@ -31,7 +31,9 @@ class FitConfig:
     trim_percent: float = _doc(
         0.0, 'Drop this share of points at either end of the order of motion (3DFlowAction: 10)'
     )
-    smoothing: float = _doc(1.0, 'Standard deviation of the pose smoothing [flow steps]')
+    smoothing: float = _doc(
+        1.0, 'Noise of the poses counts this many times when they are smoothed; 0: not smoothed'
+    )
     max_speed: float = _doc(0.5, "Faster motion of the object's middle is slowed down [m/s]")
     max_turn_rate: float = _doc(2.5, 'Faster turning of the object is slowed down [rad/s]')
     joints: bool = _doc(True, 'Look for a hinge or a slide')
