@@ -112,6 +112,8 @@ class PlanSegment:
         gripper_effort: closing force [N].
         expect_object: closing on nothing is a failure.
         holding: the object is in the gripper during this move.
+        goal_tolerance: how far each joint may end off the goal of this move, where what the hand
+            holds is guided and cannot give way; 0: the arm's own [rad].
     """
 
     name: str
@@ -120,6 +122,14 @@ class PlanSegment:
     gripper_effort: float = 0.0
     expect_object: bool = False
     holding: bool = False
+    goal_tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse tolerances that are none."""
+        if not 0.0 <= self.goal_tolerance < 1.0:
+            raise InvalidInputError(
+                f"goal tolerance {self.goal_tolerance} rad of '{self.name}' is not within 0..1"
+            )
 
 
 @dataclass(frozen=True)
