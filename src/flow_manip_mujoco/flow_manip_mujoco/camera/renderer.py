@@ -8,6 +8,7 @@ which software rendering needs to keep up with a camera's rate.
 from __future__ import annotations
 
 import atexit
+from collections.abc import Callable
 import threading
 import weakref
 
@@ -21,6 +22,8 @@ from flow_manip_mujoco.scene import OBJECT_GROUP, ROBOT_GROUP, SCENERY_GROUP
 
 MAX_DEPTH = 10.0
 """Farther is unknown [m]. The sky is a box that is drawn at more than half of the far plane."""
+
+Adjust = Callable[[mujoco.MjvScene], None]
 
 _MAX_GEOMS = 4000
 _open_renderers: weakref.WeakSet[Renderer] = weakref.WeakSet()
@@ -93,15 +96,20 @@ class Renderer:
             raise BackendError('this OpenGL has no off-screen framebuffer')
 
     def render(
-        self, data: mujoco.MjData, camera: str
+        self, data: mujoco.MjData, camera: str, adjust: Adjust | None = None
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """Draw colour and depth in one pass.
+
+        Args:
+            data: whose geoms, lights and cameras stand where they are drawn.
+            camera: name.
+            adjust: called with the scene before it is drawn, to add what the model has not.
 
         Returns:
             (H, W, 3) uint8 RGB and (H, W) float32 metres along the optical axis, NaN where nothing
             was hit.
         """
-        self._draw(data, camera)
+        self._draw(data, camera, adjust)
         width, height = self._size
         color = np.empty((height, width, 3), np.uint8)
         depth = np.empty((height, width), np.float32)
@@ -109,12 +117,14 @@ class Renderer:
         # OpenGL's first row is the lowest.
         return np.ascontiguousarray(color[::-1]), self._metric_depth(depth[::-1])
 
-    def segment(self, data: mujoco.MjData, camera: str) -> NDArray[np.int32]:
-        """Return (H, W) geom ids, -1 where nothing was hit."""
+    def segment(
+        self, data: mujoco.MjData, camera: str, adjust: Adjust | None = None
+    ) -> NDArray[np.int32]:
+        """Return (H, W) geom ids, -1 where nothing was hit; arguments as in `render`."""
         flags = self._scene.flags
         flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = True
         try:
-            self._draw(data, camera)
+            self._draw(data, camera, adjust)
             width, height = self._size
             color = np.empty((height, width, 3), np.uint8)
             mujoco.mjr_readPixels(color, None, self._rect, self._context)
@@ -137,7 +147,7 @@ class Renderer:
             self._gl.free()
             _open_renderers.discard(self)
 
-    def _draw(self, data: mujoco.MjData, camera: str) -> None:
+    def _draw(self, data: mujoco.MjData, camera: str, adjust: Adjust | None) -> None:
         """Draw into the off-screen buffer."""
         self._check_thread()
         if self._context is None:
@@ -152,6 +162,8 @@ class Renderer:
             mujoco.mjtCatBit.mjCAT_ALL,
             self._scene,
         )
+        if adjust is not None:
+            adjust(self._scene)
         self._gl.make_current()
         mujoco.mjr_render(self._rect, self._scene, self._context)
 
