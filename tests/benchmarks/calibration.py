@@ -6,8 +6,8 @@ estimates by a known scale and shift, in depth or in inverse depth, and then spo
 outliers anywhere, a connected part that follows another scale and shift, holes, a map that is not
 affine, views with next to no range of depth, a sign the wrong way round. A calibration is wrong
 where its error is above 3 cm (2 % of the depth where that is more) at any depth of the view (of
-the box, where only its mask is used), or up to 20 cm nearer, where things are lifted to. The peer is
-plain least squares for scale and shift, which always answers.
+the box, where only its mask is used), or up to 20 cm nearer, where things are lifted to. The
+peer is plain least squares for scale and shift, which always answers.
 
 Other numbers of cases: ``python tests/benchmarks/calibration.py --cases 400``.
 """
