@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
+import sys
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,8 @@ import pytest
 from flow_manip_core.camera import CameraModel
 from flow_manip_core.observation import Observation
 from flow_manip_core.robot import CameraConfig, Context, PoseConfig, RigConfig, WorkspaceConfig
+
+sys.path.insert(0, str(Path(__file__).parent))  # helpers beside the tests
 
 WIDTH, HEIGHT = 640, 480
 CAMERA = CameraModel.from_fov(WIDTH, HEIGHT, np.radians(45.0))

@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One rigid thing followed through colour and depth images: where untextured points went.
+
+A plain block has nothing inside that could be matched from image to image, but its shape in 3D and
+its colour against what is around it say how it moved. The thing's surface of the first image is
+fitted to every later one: iterated closest points in position and colour together (Johnson and
+Kang 1999), distances counted mostly along the surface's normal (Chen and Medioni 1992), robustly
+weighted (Geman and McClure), helped by tracks of textured points. As it turns, surface that comes
+into view is added to what is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from flow_manip_core.camera import CameraModel
+from flow_manip_core.transforms import invert_transform, transform_points
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RigidConfig:
+    """How a rigid thing is fitted.
+
+    Attributes:
+        model_points: surface points that are fitted.
+        frame_points: points of an image that they are compared with.
+        iterations: at most, per image.
+        color_weight: metres that a colour as far off as black from white counts.
+        first_reach: distance within which matches count at an image's first iteration [m].
+        last_reach: the same at its last one [m].
+        tangential: share of distances along the surface in those across it.
+        track_weight: of a textured point's track against one surface point.
+        inlier_distance: matched nearer than this a surface point is explained [m].
+        min_inliers: share of the points in sight that must be explained.
+        min_visible: surface points that must be in sight.
+        grow_after: turn since surface was last added, before more is [rad].
+    """
+
+    model_points: int = field(default=500, metadata={'doc': 'Surface points'})
+    frame_points: int = field(default=3000, metadata={'doc': 'Points of an image'})
+    iterations: int = field(default=12, metadata={'doc': 'At most, per image'})
+    color_weight: float = field(default=0.1, metadata={'doc': 'Of black against white [m]'})
+    first_reach: float = field(default=0.03, metadata={'doc': 'Of matches, at first [m]'})
+    last_reach: float = field(default=0.005, metadata={'doc': 'Of matches, at last [m]'})
+    tangential: float = field(default=0.15, metadata={'doc': 'Distances along the surface count'})
+    track_weight: float = field(default=0.5, metadata={'doc': 'Of a track'})
+    inlier_distance: float = field(default=0.006, metadata={'doc': 'Explained [m]'})
+    min_inliers: float = field(default=0.5, metadata={'doc': 'Share explained'})
+    min_visible: int = field(default=12, metadata={'doc': 'Points in sight'})
+    grow_after: float = field(default=0.2, metadata={'doc': 'Turn before surface is added [rad]'})
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Points of one image with their colours.
+
+    Attributes:
+        points: (M, 3) optical frame [m].
+        colors: (M, 3) weighted so that distances add up with those of the points [m].
+        pixels: (M, 2) whole (u, v).
+    """
+
+    points: Array
+    colors: Array
+    pixels: NDArray[np.int64]
+
+
+class RigidRegion:
+    """A rigid thing and where it is.
+
+    Attributes:
+        pose: (4, 4) where it is, as a motion since the first image, in the camera's frame.
+        found: False where the last image did not show it as expected.
+        inliers: share of its points in sight that the last image explained.
+    """
+
+    def __init__(
+        self,
+        frame: NDArray[np.uint8],
+        depth: NDArray[np.float32],
+        mask: NDArray[np.bool_],
+        camera: CameraModel,
+        config: RigidConfig,
+    ) -> None:
+        """Learn the surface.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB of the first image.
+            depth: (H, W) metres, NaN unknown.
+            mask: (H, W) pixels of the thing.
+            camera: of the image.
+            config: as it says.
+        """
+        self._camera, self._config = camera, config
+        self._rng = np.random.default_rng(0)
+        self.pose, self._velocity = np.eye(4), np.zeros(6)
+        self.found, self.inliers = True, 1.0
+        normals = surface_normals(depth, camera)
+        usable = mask & np.isfinite(normals).all(axis=2)
+        cloud = cloud_of(frame, depth, usable, camera, config.color_weight)
+        keep = self._draw(len(cloud.points), config.model_points)
+        self._points, self._colors = cloud.points[keep], cloud.colors[keep]
+        self._normals = normals[cloud.pixels[keep, 1], cloud.pixels[keep, 0]]
+        self._grown_at = np.eye(4)
+        self._first = (depth, blurred_colors(frame, config.color_weight), mask)
+
+    @property
+    def usable(self) -> bool:
+        """Whether enough surface is known to follow it."""
+        return len(self._points) >= self._config.min_visible
+
+    @property
+    def reach(self) -> float:
+        """Distance of the farthest surface point from their middle [m]."""
+        middle = self._points.mean(axis=0)
+        return float(np.linalg.norm(self._points - middle, axis=1).max())
+
+    def follow(
+        self,
+        frame: NDArray[np.uint8],
+        depth: NDArray[np.float32],
+        tracked: tuple[Array, Array] | None = None,
+    ) -> None:
+        """Find it in the next image.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB.
+            depth: (H, W) metres, NaN unknown.
+            tracked: (K, 3) places of points of it in the first image and (K, 3) where tracks say
+                that they are now; wrong ones are outweighed.
+        """
+        guess = exp_motion(self._velocity) @ self.pose
+        best = None
+        for start in (guess, self.pose, self._from_tracks(tracked)):
+            if start is None or not self.usable:
+                continue
+            cloud = self._around(frame, depth, start)
+            if len(cloud.points) < self._config.min_visible:
+                continue
+            pose, inliers, fit = self._fit(cloud, depth, start, tracked)
+            if best is None or fit > best[2]:
+                best = (pose, inliers, fit)
+            if inliers > 0.85:
+                break
+        self._take(best)
+        if self.found:
+            self._grow(frame, depth)
+
+    def visible(
+        self, points: Array, depth: NDArray[np.float32], frame: NDArray[np.uint8]
+    ) -> NDArray[np.bool_]:
+        """Tell which (N, 3) points where they are now are what the image shows there."""
+        return seen_at(points, depth, self._camera, 2.0 * self._config.inlier_distance)
+
+    # -------------------------------------------------------------- fitting
+
+    def _from_tracks(self, tracked: tuple[Array, Array] | None) -> Array | None:
+        """Return the present pose moved by the tracks' median; None where there are too few."""
+        if tracked is None or len(tracked[0]) < 4:
+            return None
+        moved = np.median(tracked[1] - transform_points(self.pose, tracked[0]), axis=0)
+        start = self.pose.copy()
+        start[:3, 3] += moved
+        return start
+
+    def _fit(
+        self,
+        cloud: Cloud,
+        depth: NDArray[np.float32],
+        start: Array,
+        tracked: tuple[Array, Array] | None,
+    ) -> tuple[Array, float, float]:
+        """Return the pose, the share explained, and how many points that are."""
+        config, pose = self._config, start
+        tree = cKDTree(np.hstack([cloud.points, cloud.colors]))
+        reaches = np.geomspace(config.first_reach, config.last_reach, config.iterations - 3)
+        for i in range(config.iterations):
+            reach = reaches[min(i, len(reaches) - 1)]
+            here = transform_points(pose, self._points)
+            normals = self._normals @ pose[:3, :3].T
+            shown = self._shown(here, normals, depth, reach)
+            if shown.sum() < config.min_visible:
+                return pose, 0.0, 0.0
+            here, normals = here[shown], normals[shown]
+            distance, index = tree.query(np.hstack([here, self._colors[shown]]))
+            weight = (reach**2 / (reach**2 + distance**2)) ** 2
+            step = self._step(here, normals, cloud.points[index], weight, tracked, pose, reach)
+            pose = exp_motion(step) @ pose
+            if reach == reaches[-1] and np.abs(step).max() < 1e-4:
+                break
+        here = transform_points(pose, self._points)
+        shown = self._shown(here, self._normals @ pose[:3, :3].T, depth, config.last_reach)
+        if shown.sum() < config.min_visible:
+            return pose, 0.0, 0.0
+        distance, index = tree.query(np.hstack([here[shown], self._colors[shown]]))
+        near = np.linalg.norm(cloud.points[index] - here[shown], axis=1) < config.inlier_distance
+        near &= distance < 3 * config.inlier_distance
+        return pose, float(near.mean()), float(near.sum() - 0.5 * (~near).sum())
+
+    def _step(
+        self,
+        here: Array,
+        normals: Array,
+        target: Array,
+        weight: Array,
+        tracked: tuple[Array, Array] | None,
+        pose: Array,
+        reach: float,
+    ) -> Array:
+        """Return the (6,) turn and shift that brings the points nearer to their targets."""
+        tangential = self._config.tangential
+        metric = normals[:, :, None] * normals[:, None, :] * (1.0 - tangential)
+        metric += tangential * np.eye(3)
+        metric *= weight[:, None, None]
+        center = here.mean(axis=0)
+        A, b = normal_equations(here - center, target - here, metric)
+        if tracked is not None and len(tracked[0]):
+            moved = transform_points(pose, tracked[0])
+            gap = tracked[1] - moved
+            trust = (reach**2 / (reach**2 + (gap**2).sum(axis=1))) ** 2
+            trust *= self._config.track_weight * min(1.0, 0.5 * weight.sum() / max(trust.sum(), 1))
+            extra = normal_equations(moved - center, gap, trust[:, None, None] * np.eye(3))
+            A, b = A + extra[0], b + extra[1]
+        # What nothing determines (the turn of a plain cylinder) stays as it is.
+        spread = max(float((here - center).var(axis=0).sum()), 1e-6)
+        prior = 0.003 * weight.sum() * np.array([spread] * 3 + [1.0] * 3)
+        step = np.linalg.solve(A + np.diag(prior + 1e-12), b)
+        turn = np.linalg.norm(step[:3])
+        if turn > 0.2:
+            step *= 0.2 / turn
+        step[3:] += center - Rotation.from_rotvec(step[:3]).as_matrix() @ center
+        return step
+
+    def _shown(
+        self, here: Array, normals: Array, depth: NDArray[np.float32], slack: float
+    ) -> NDArray[np.bool_]:
+        """Tell which surface points face the camera with nothing in front."""
+        toward = -(normals * here).sum(axis=1) / np.maximum(np.linalg.norm(here, axis=1), 1e-9)
+        pixels = self._camera.project(here)
+        found = sample_nearest(depth, pixels)
+        return (toward > 0.1) & ~(found < here[:, 2] - max(slack, 0.01))
+
+    def _take(self, best: tuple[Array, float, float] | None) -> None:
+        """Believe the fit if it explains enough."""
+        self.inliers = 0.0 if best is None else best[1]
+        self.found = self.inliers >= self._config.min_inliers
+        if not self.found or best is None:
+            self._velocity = 0.5 * self._velocity
+            return
+        self._velocity = log_motion(best[0] @ invert_transform(self.pose))
+        self.pose = best[0]
+
+    # -------------------------------------------------------------- images
+
+    def _around(self, frame: NDArray[np.uint8], depth: NDArray[np.float32], pose: Array) -> Cloud:
+        """Return the image's points around where the thing is expected."""
+        here = transform_points(pose, self._points)
+        pixels = self._camera.project(here[here[:, 2] > 0.05])
+        if not len(pixels):
+            return Cloud(np.empty((0, 3)), np.empty((0, 3)), np.empty((0, 2), np.int64))
+        height, width = depth.shape
+        margin = 6 + self._config.first_reach * self._camera.fx / np.median(here[:, 2])
+        low = np.clip(pixels.min(axis=0) - margin, 0, [width, height]).astype(int)
+        high = np.clip(pixels.max(axis=0) + margin, 0, [width, height]).astype(int) + 1
+        box = np.s_[low[1] : high[1], low[0] : high[0]]
+        part = depth[box]
+        nearest, farthest = here[:, 2].min() - 0.03, here[:, 2].max() + 0.03
+        usable = (part > nearest) & (part < farthest)
+        share = usable.sum() / self._config.frame_points
+        return cloud_of(
+            frame[box],
+            part,
+            usable if share <= 1 else usable & (self._rng.random(usable.shape) * share < 1),
+            self._camera,
+            self._config.color_weight,
+            offset=(int(low[0]), int(low[1])),
+        )
+
+    def _draw(self, available: int, count: int) -> NDArray[np.int64]:
+        if available <= count:
+            return np.arange(available)
+        return np.sort(self._rng.choice(available, count, replace=False))
+
+    def _grow(self, frame: NDArray[np.uint8], depth: NDArray[np.float32]) -> None:
+        """Add surface that has come into view; not implemented before it is measured."""
+
+
+def normal_equations(arms: Array, gaps: Array, metric: Array) -> tuple[Array, Array]:
+    """Return (6, 6) and (6,) of least squares for a small turn and shift.
+
+    Args:
+        arms: (M, 3) points from the turn's centre.
+        gaps: (M, 3) from the points to where they should be.
+        metric: (M, 3, 3) weight of each gap's directions.
+    """
+    jacobian = np.zeros((len(arms), 3, 6))
+    x, y, z = arms.T
+    jacobian[:, 0, 1], jacobian[:, 0, 2] = z, -y
+    jacobian[:, 1, 0], jacobian[:, 1, 2] = -z, x
+    jacobian[:, 2, 0], jacobian[:, 2, 1] = y, -x
+    jacobian[:, (0, 1, 2), (3, 4, 5)] = 1.0
+    weighted = np.matmul(metric, jacobian).reshape(-1, 6)
+    return weighted.T @ jacobian.reshape(-1, 6), weighted.T @ gaps.reshape(-1)
+
+
+def exp_motion(step: Array) -> Array:
+    """Return the (4, 4) motion that turns by `step[:3]` [rad], then shifts by `step[3:]` [m]."""
+    motion = np.eye(4)
+    motion[:3, :3] = Rotation.from_rotvec(step[:3]).as_matrix()
+    motion[:3, 3] = step[3:]
+    return motion
+
+
+def log_motion(motion: Array) -> Array:
+    """Undo `exp_motion`."""
+    return np.concatenate([Rotation.from_matrix(motion[:3, :3]).as_rotvec(), motion[:3, 3]])
+
+
+def surface_normals(depth: NDArray[np.float32], camera: CameraModel) -> Array:
+    """Return (H, W, 3) unit normals toward the camera, NaN at edges and where depth is unknown.
+
+    Differences over five pixels; a pixel whose neighbours' depths do not continue is an edge.
+    """
+    height, width = depth.shape
+    u, v = np.meshgrid(np.arange(width), np.arange(height))
+    points = camera.deproject(np.stack([u, v], axis=-1), depth)
+    smooth = cv2.blur(points, (3, 3))
+    across, down = np.full_like(points, np.nan), np.full_like(points, np.nan)
+    across[:, 1:-1] = smooth[:, 2:] - smooth[:, :-2]
+    down[1:-1] = smooth[2:] - smooth[:-2]
+    normals = np.cross(down, across)
+    length = np.linalg.norm(normals, axis=2, keepdims=True)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        normals /= length
+        normals[(normals * points).sum(axis=2) > 0] *= -1
+    return normals
+
+
+def blurred_colors(frame: NDArray[np.uint8], weight: float) -> Array:
+    """Return (H, W, 3) colours, brightness counted half as much as hue: light changes it."""
+    image = frame.astype(np.float32) / 255.0
+    mean = image.mean(axis=2, keepdims=True)
+    return weight * ((image - mean) + 0.4 * mean)
+
+
+def cloud_of(
+    frame: NDArray[np.uint8],
+    depth: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    camera: CameraModel,
+    color_weight: float,
+    offset: tuple[int, int] = (0, 0),
+) -> Cloud:
+    """Return the points of the masked pixels with depth; `offset` is (u, v) of the first pixel."""
+    rows, columns = np.nonzero(mask & np.isfinite(depth))
+    pixels = np.stack([columns, rows], axis=1)
+    colors = blurred_colors(frame[rows, columns][None], color_weight)[0].astype(np.float64)
+    whole = pixels + np.array(offset)
+    return Cloud(camera.deproject(whole, depth[rows, columns]), colors, whole)
+
+
+def sample_nearest(depth: NDArray[np.float32], pixels: Array) -> Array:
+    """Return (N,) depth at the nearest pixel, NaN outside and where it is unknown."""
+    height, width = depth.shape
+    with np.errstate(invalid='ignore'):
+        whole = np.where(np.isfinite(pixels), np.rint(pixels), -1).astype(np.int64)
+    inside = (whole >= 0).all(axis=1) & (whole[:, 0] < width) & (whole[:, 1] < height)
+    found = np.full(len(pixels), np.nan)
+    found[inside] = depth[whole[inside, 1], whole[inside, 0]]
+    return found
+
+
+def seen_at(
+    points: Array, depth: NDArray[np.float32], camera: CameraModel, tolerance: float
+) -> NDArray[np.bool_]:
+    """Tell at which (N, 3) points the image has that depth, within one pixel."""
+    pixels = camera.project(points)
+    gaps = [
+        np.abs(sample_nearest(depth, pixels + shift) - points[:, 2])
+        for shift in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
+    ]
+    return np.nanmin(np.nan_to_num(gaps, nan=np.inf), axis=0) < tolerance
