@@ -16,7 +16,8 @@ from flow_manip_world_model.selection.limits import falling, GeometricConfig, Ve
 LOWEST = 5.0  # percentile of the heights that counts as the lowest point
 BARE = 0.004  # [m] lower than this above the support is no thing to be put on
 SCENE_STEP = 0.004  # [m] voxels of the cloud that contact is looked for in
-OUTWARD = -0.3  # cosine to a face's normal below which it moves into what is behind it
+AROUND = 0.025  # [m] beside the object where what it is put into may show
+HELD = 0.01  # [m] from a thing that may hold it
 
 
 def end(facts: Facts, config: GeometricConfig) -> float:
@@ -32,7 +33,8 @@ def end(facts: Facts, config: GeometricConfig) -> float:
         'hang': _end_hang,
         'insert': _end_insert,
         'pour': _end_pour,
-        'open': _end_open,
+        'open': _end_jointed,
+        'close': _end_jointed,
     }
     check = checks.get(facts.wording.action)
     return 1.0 if check is None else check(facts, config)
@@ -42,7 +44,8 @@ def _end_put(facts: Facts, config: GeometricConfig) -> float:
     """Put down means resting on something."""
     limit = config.max_drop_in if facts.wording.relation == 'in' else config.max_drop
     drop = hanging(facts, -1) - hanging(facts, 0)
-    if drop > limit:
+    # What is held from the side (a peg, a rim) rests as well.
+    if drop > limit and distance_to_scene(facts, -1) > HELD:
         raise VetoError(
             f'ends {1e3 * drop:.0f} mm above what is below it, limit {1e3 * limit:.0f} mm'
         )
@@ -93,27 +96,44 @@ def _end_pour(facts: Facts, config: GeometricConfig) -> float:
     return 1.0
 
 
-def _end_open(facts: Facts, config: GeometricConfig) -> float:
-    """Opened means away from what it closes, on the side that is seen."""
-    points = facts.points[0][facts.body & facts.seen[0]]
-    offset = points - points.mean(axis=0)
-    _, spread, axes = np.linalg.svd(offset, full_matrices=False)
-    if spread[2] > 0.5 * spread[1]:
-        return 1.0  # no face whose outer side could be told
-    normal = axes[2]
-    eye = facts.scene.observation.T_world_camera[:3, 3]
-    normal = normal * np.sign(normal @ (eye - points.mean(axis=0)) or 1.0)
-    moved = facts.model - facts.model[:1]
-    far = np.linalg.norm(moved, axis=-1).mean(axis=1)
-    early = moved[int((far >= 0.3 * far.max()).argmax())]
-    way = early[np.linalg.norm(early, axis=1).argmax()]
-    outward = float(normal @ way) / max(float(np.linalg.norm(way)), 1e-9)
-    if outward < OUTWARD:
+def _end_jointed(facts: Facts, config: GeometricConfig) -> float:
+    """Opened and closed means by a hinge or a slide."""
+    error = joint_error(facts.poses, facts.model[0])
+    if error > config.max_joint_error:
         raise VetoError(
-            f'moves {np.degrees(np.arccos(np.clip(outward, -1.0, 1.0))):.0f} degrees off the way '
-            'out: into what it closes'
+            f'moves {1e3 * error:.0f} mm off any hinge or slide, '
+            f'limit {1e3 * config.max_joint_error:.0f} mm'
         )
-    return float(np.clip(0.8 + 0.2 * outward, 0.5, 1.0))
+    return falling(error, config.max_joint_error)
+
+
+def joint_error(poses: Array, points: Array) -> float:
+    """Return how far a motion is from the hinge or the slide that fits it best [m].
+
+    A slide moves along one line without turning. A hinge turns about one axis (here that of the
+    largest turn) through a fixed point, which is where `(I - R) p = t` for all steps in least
+    squares.
+
+    Args:
+        poses: (T, 4, 4) since the start.
+        points: (N, 3) of the part at the start [m].
+
+    Returns:
+        The smaller of the two RMS distances, over steps and points.
+    """
+    moved = np.einsum('tij,nj->tni', poses[:, :3, :3], points) + poses[:, None, :3, 3]
+    way = moved.mean(axis=1) - points.mean(axis=0)
+    line = np.linalg.svd(way, full_matrices=False)[2][0]
+    slid = points + (way @ line)[:, None, None] * line
+    turns = Rotation.from_matrix(poses[:, :3, :3]).as_rotvec()
+    axis = turns[np.linalg.norm(turns, axis=1).argmax()]
+    axis = axis / max(float(np.linalg.norm(axis)), 1e-9)
+    rotations = Rotation.from_rotvec((turns @ axis)[:, None] * axis).as_matrix()
+    target = moved.mean(axis=1) - rotations @ points.mean(axis=0)
+    pivot = np.linalg.lstsq((np.eye(3) - rotations).reshape(-1, 3), target.ravel(), rcond=1e-3)[0]
+    swung = np.einsum('tij,nj->tni', rotations, points - pivot) + pivot
+    errors = [float(np.sqrt(((moved - m) ** 2).sum(-1).mean())) for m in (slid, swung)]
+    return min(errors)
 
 
 def _end_lift(facts: Facts, config: GeometricConfig) -> float:
@@ -166,11 +186,15 @@ def hanging(facts: Facts, step: int) -> float:
 
 
 def thing_under(facts: Facts, step: int) -> float:
-    """Return how high the highest of what is under the object is above the support [m]."""
+    """Return how high the highest of what is under the object, or around, is [m].
+
+    Above the support; around, since the inside of a holder may be hidden.
+    """
     points = facts.model[step][facts.shown[step]]
-    return float(
-        np.percentile(_tops(facts, points) - facts.scene.support.height_at(points[:, :2]), 90)
-    )
+    shifts = AROUND * np.array([[0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])
+    around = (points[:, None] + shifts).reshape(-1, 3)
+    rise = _tops(facts, around) - facts.scene.support.height_at(around[:, :2])
+    return float(np.percentile(rise, 95))
 
 
 def _tops(facts: Facts, points: Array) -> Array:

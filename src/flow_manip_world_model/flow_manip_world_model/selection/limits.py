@@ -38,7 +38,7 @@ class GeometricConfig:
     min_visible: float = field(default=0.3, metadata={'doc': 'Share of visible points'})
     min_on_object: float = field(default=0.7, metadata={'doc': 'Share starting on the mask'})
     max_start_error: float = field(default=0.03, metadata={'doc': 'Depth at the start [m]'})
-    workspace_slack: float = field(default=0.02, metadata={'doc': 'Outside by this [m]'})
+    workspace_slack: float = field(default=0.08, metadata={'doc': 'Outside by this [m]'})
     max_penetration: float = field(default=0.012, metadata={'doc': 'Into the support [m]'})
     penetration_growth: float = field(
         default=0.03, metadata={'doc': "More for a dream's depth, per metre of motion [m]"}
@@ -51,6 +51,9 @@ class GeometricConfig:
     min_turn: float = field(default=0.5, metadata={'doc': 'Of "turn upright" [rad]'})
     min_pour: float = field(default=0.35, metadata={'doc': 'Tilt of something poured from [rad]'})
     max_gap: float = field(default=0.05, metadata={'doc': 'From what it hangs on [m]'})
+    max_joint_error: float = field(
+        default=0.04, metadata={'doc': 'Of what opens or closes from a hinge or a slide [m]'}
+    )
     agreement_scale: float = field(
         default=0.03, metadata={'doc': 'Two dreams that differ by this hardly agree [m]'}
     )

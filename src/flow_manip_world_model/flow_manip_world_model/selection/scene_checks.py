@@ -55,8 +55,9 @@ def clearance(facts: Facts, config: GeometricConfig) -> float:
 
 
 def _moved(facts: Facts) -> Array:
-    """Return (T,) how far the object is from its start [m]."""
-    return np.asarray(np.linalg.norm(facts.center - facts.center[0], axis=1))
+    """Return (T,) how far the object has been from its start so far [m]."""
+    away = np.linalg.norm(facts.center - facts.center[0], axis=1)
+    return np.asarray(np.maximum.accumulate(away))
 
 
 def _above_support(facts: Facts, config: GeometricConfig, allowed: Array) -> float:

@@ -14,6 +14,7 @@ from flow_manip_core.errors import FlowManipError
 from flow_manip_core.instruction import MAX_LENGTH, parse_instruction
 
 HANG = frozenset(('hang', 'hook'))
+HANGERS = frozenset(('tree', 'rack', 'hook', 'peg', 'hanger', 'bar', 'rail', 'nail'))
 POUR = frozenset(('pour', 'water', 'empty', 'tip'))
 OPEN = frozenset(('open', 'opened', 'unlatch'))
 CLOSE = frozenset(('close', 'closed', 'shut'))
@@ -55,4 +56,6 @@ def read_wording(instruction: str) -> Wording:
         return Wording()
     target = set(' '.join(parsed.references).split())
     onto = parsed.action == 'put' and parsed.relation in ('on', 'in') and not target & TABLES
+    if parsed.action == 'put' and parsed.relation == 'on' and target & HANGERS:
+        return Wording('hang')
     return Wording(parsed.action, parsed.relation, onto and bool(target))
