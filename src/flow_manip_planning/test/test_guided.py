@@ -150,7 +150,7 @@ def test_a_drawer_is_pulled_along_its_slide_let_go_and_left(chest, context, robo
     away = robot.chain.tip(segment(plan, 'retreat').positions)[:, :3, 3]
     gone = away[-1] - away[0]
     approach = ON_HANDLE.T_world_tcp[:3, 2]
-    assert gone @ -approach == pytest.approx(0.1, abs=0.003)
+    assert gone @ -approach == pytest.approx(0.06, abs=0.003)
     assert np.linalg.norm(gone - (gone @ approach) * approach) < 0.003
 
 

@@ -242,7 +242,7 @@ class RigidPathPlanner:
         return Request(
             object_path=task.dense.poses,
             approach_distance=config.approach_distance,
-            retreat_distance=config.retreat_distance if task.releases else 0.0,
+            retreat_distance=_retreat_distance(task, config),
             limit_margin=config.joint_limit_margin,
             seeds=seeds,
             home=self._robot.home,
@@ -390,6 +390,13 @@ class RigidPathPlanner:
         if any('collision' in reason or 'hits' in reason for reason in rejections):
             return InCollisionError(text)
         return UnreachableError(text)
+
+
+def _retreat_distance(task: _Task, config: RigidPathConfig) -> float:
+    """Return how far the hand goes straight back from what it lets go [m]."""
+    if not task.releases:
+        return 0.0
+    return config.guided_retreat_distance if task.guided else config.retreat_distance
 
 
 def _pivot(task: _Task) -> Pivot | None:

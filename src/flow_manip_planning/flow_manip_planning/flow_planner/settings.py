@@ -17,6 +17,9 @@ class RigidPathConfig:
     num_starts: int = _doc(8, 'Configurations that inverse kinematics starts from')
     approach_distance: float = _doc(0.1, 'Straight way from pre-grasp to grasp [m]')
     retreat_distance: float = _doc(0.1, 'Straight way back after the release [m]')
+    guided_retreat_distance: float = _doc(
+        0.06, 'The same from a part on a joint: its bar is thin, and often low over the table [m]'
+    )
     step_translation: float = _doc(0.012, 'Largest step of the hand along the flow [m]')
     step_rotation: float = _doc(0.06, 'Largest turn of the hand per step [rad]')
     fit: FitConfig = field(default_factory=FitConfig)
