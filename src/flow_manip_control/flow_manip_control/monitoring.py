@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flow_manip_control.progress import SegmentProgress
+from flow_manip_control.tilts import TiltWatch
 from flow_manip_core.errors import ConfigurationError, SlipError
 from flow_manip_core.plan import Plan
 from flow_manip_core.tracking import TrackedPose
@@ -41,6 +42,8 @@ class MonitorConfig:
     Attributes:
         max_metres: of the grasped point from where the flow has it.
         max_degrees: of the object's turn from the flow's.
+        min_tilt_share: of the largest tilt that a flow undoes again (it pours): the object must
+            have been tilted that far, or it did not happen.
         max_reference_metres: by how much a reference (what the object is put on, in, next to) may
             carry off the place where the flow ends.
         debounce: an object must be off for longer than this: one wrong pose stops nothing [s].
@@ -51,6 +54,7 @@ class MonitorConfig:
 
     max_metres: float = 0.03
     max_degrees: float = 20.0
+    min_tilt_share: float = 0.75
     max_reference_metres: float = 0.03
     debounce: float = 0.1
     period: float = 0.02
@@ -62,6 +66,8 @@ class MonitorConfig:
         bounds = (self.max_metres, self.max_degrees, self.max_reference_metres, self.max_age)
         if min(bounds) <= 0 or self.debounce < 0 or self.period < 0:
             raise ConfigurationError(f'{self} has a bound that is not positive')
+        if not 0.0 <= self.min_tilt_share <= 1.0:
+            raise ConfigurationError(f'min_tilt_share is {self.min_tilt_share}, expected 0..1')
 
 
 @dataclass
@@ -146,6 +152,7 @@ class ObjectMonitor:
         self._segment, self._reached, self._segment_begun = -1, 0.0, self._begun
         self.last = self.worst = None
         self.looks = 0
+        self._tilt = TiltWatch.of(plan)
         self._origin = self._now_at(self._tracker, self._begun)
         self._reference_origins = {
             name: self._now_at(tracker, self._begun) for name, tracker in self._references.items()
@@ -211,9 +218,10 @@ class ObjectMonitor:
         turned = self._held and deviation.degrees > config.max_degrees
         off = deviation.metres > config.max_metres or turned
         lasted = self._lasted('', off, tracked.stamp)
-        if lasted is None:
-            return None
         name = self._plan.object or 'the object'
+        if lasted is None:
+            short = self._short_tilt(tracked, deviation.flow_seconds)
+            return SlipError(f'{name} {short}') if short else None
         limit = f'{config.max_metres * 1000:.0f} mm'
         if not self._held:
             return SlipError(
@@ -224,6 +232,13 @@ class ObjectMonitor:
             f'{name} is {deviation} for {lasted:.2f} s; the limits are {limit} and '
             f'{config.max_degrees:.0f} degrees'
         )
+
+    def _short_tilt(self, tracked: TrackedPose, seconds: float) -> str:
+        """Say how a tilt that the flow undoes again fell short; '' while it did not."""
+        if not self._held or self._tilt is None or self._origin is None:
+            return ''
+        self._tilt.note(seconds, tracked.pose @ invert_transform(self._origin))
+        return self._tilt.fell_short(seconds, self.config.min_tilt_share)
 
     def _look_at_references(self, now: float) -> SlipError | None:
         """Find a target that is no longer where the flow ends."""
