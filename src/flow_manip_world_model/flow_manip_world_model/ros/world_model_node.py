@@ -177,6 +177,8 @@ class WorldModelNode(ManagedNode):
             response.scores = [float(score) for score in ranking.scores]
             response.vetoes = list(ranking.vetoes)
             response.order = list(ranking.order)
+            if ranking.note:
+                self.get_logger().warning(ranking.note)
             self._show(flows, captions(ranking))
 
         return run_service(response, work, self.get_logger())

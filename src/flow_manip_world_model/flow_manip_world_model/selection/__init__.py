@@ -24,11 +24,14 @@ class Ranking:
         scores: (C,) 0..1, larger is better; 0 where vetoed.
         vetoes: (C,) why a candidate must not be followed; '' where it is acceptable.
         order: indices of the acceptable candidates, best first.
+        note: what a caller should know of how it was ranked, e.g. that a model did not answer;
+            mostly empty.
     """
 
     scores: NDArray[np.float64]
     vetoes: tuple[str, ...]
     order: tuple[int, ...]
+    note: str = ''
 
     def __post_init__(self) -> None:
         """Check that the three agree."""
@@ -73,5 +76,6 @@ SELECTORS: Registry[FlowSelector] = Registry(
     'selection',
     {
         'geometric': 'flow_manip_world_model.selection.geometric:GeometricSelection',
+        'vlm': 'flow_manip_world_model.selection.vlm:VlmSelection',
     },
 )
