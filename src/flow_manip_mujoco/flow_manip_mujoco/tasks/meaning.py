@@ -19,11 +19,11 @@ from flow_manip_core.instruction import (
 from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.tasks import free_motions, task_named
 from flow_manip_mujoco.tasks.motions import joint_motion
-from flow_manip_mujoco.tasks.task import TaskSpec, TaskStep, TaskTrial
+from flow_manip_mujoco.tasks.task import ReferenceMotion, TaskSpec, TaskStep, TaskTrial
 from flow_manip_mujoco.tasks.words import find_body, head_words
 
-_OPEN_SHUT = re.compile(r'(?:please )?(?P<verb>open|close|shut) (?P<part>.+)')
 _POLITE = frozenset(('please', 'could', 'can', 'would', 'you', 'now', 'robot', 'just'))
+_CARRIED = ('put', 'insert', 'lift', 'push', 'turn_upright')
 _OPENED = 0.8  # share of a joint's range
 _DONE = 0.005  # [m] a step whose motion is shorter has been done
 
@@ -70,15 +70,18 @@ def _step_of_trial(
         if _words(step.instruction) == said:
             return step
     body, references = _named(cell, instruction, trial.steps)
-    mentioned = {step.body for step in trial.steps}
-    if body in (None, *mentioned) and (
-        said == _words(trial.instruction) or _is_phrasing(task, said)
-    ):
+    is_about = body is None or any(_is_part_of(step.body, body) for step in trial.steps)
+    if is_about and (said == _words(trial.instruction) or _is_phrasing(task, said)):
         return _first_undone(cell, trial.steps)
     for step in trial.steps:
         if body == step.body and _named(cell, step.instruction, trial.steps)[1] == references:
             return step
     return None
+
+
+def _is_part_of(part: str, body: str) -> bool:
+    """Say whether a body is another or a part of the fixture that it is."""
+    return part == body or part.startswith(f'{body}_')
 
 
 def _named(
@@ -131,24 +134,26 @@ def _first_undone(cell: SimulatedCell, steps: Sequence[TaskStep]) -> TaskStep:
 
 def _drawn_up(cell: SimulatedCell, instruction: str, steps: Sequence[TaskStep]) -> TaskStep:
     """Return a step with a motion from the truth of the scene."""
-    if found := _OPEN_SHUT.fullmatch(' '.join(_words(instruction))):
-        return _opened_or_shut(cell, instruction, found['verb'] == 'open', found['part'], steps)
     try:
         parsed = parse_instruction(instruction)
     except FlowManipError as error:
         raise TaskNotSupportedError(f'no motion is known for it: {error}') from error
     body = find_body(cell, parsed.object, steps)
-    if body not in {spec.name for spec in cell.objects}:
-        raise TaskNotSupportedError(f"'{body}' cannot be carried: '{instruction}'")
+    if parsed.action in ('open', 'close'):
+        return _opened_or_shut(cell, parsed, body)
+    if parsed.action not in _CARRIED or body not in {spec.name for spec in cell.objects}:
+        raise TaskNotSupportedError(
+            f"no motion is known to '{parsed.action}' the '{body}': '{instruction}'"
+        )
     references = tuple(find_body(cell, phrase, steps) for phrase in parsed.references)
     motion = partial(_free_motion, parsed=parsed, body=body, references=references)
-    motion(cell)
+    motion(cell)  # refused now rather than later
     return TaskStep(instruction, ' '.join(head_words(parsed.object)), body, motion)
 
 
 def _free_motion(
     cell: SimulatedCell, parsed: Instruction, body: str, references: tuple[str, ...]
-) -> free_motions.ReferenceMotion:
+) -> ReferenceMotion:
     if parsed.action == 'lift':
         return free_motions.lift_motion(cell, body)
     if parsed.action == 'push':
@@ -158,17 +163,15 @@ def _free_motion(
     return free_motions.place_motion(cell, body, parsed.relation, references)
 
 
-def _opened_or_shut(
-    cell: SimulatedCell, instruction: str, opens: bool, phrase: str, steps: Sequence[TaskStep]
-) -> TaskStep:
+def _opened_or_shut(cell: SimulatedCell, parsed: Instruction, body: str) -> TaskStep:
     """Return a step that opens or shuts a part of a fixture."""
-    body = find_body(cell, phrase, steps)
     ranges = {f.body_name(b.name): b.joint.range for f in cell.fixtures for b in f.moving}
-    parts = [name for name in ranges if name == body or name.startswith(f'{body}_')]
+    parts = [name for name in ranges if _is_part_of(name, body)]
     if len(parts) != 1:
-        raise TaskNotSupportedError(f"'{body}' has {len(parts)} parts that open: '{instruction}'")
+        raise TaskNotSupportedError(f"'{body}' has {len(parts)} parts that open: '{parsed.text}'")
     low, high = ranges[parts[0]]
-    value = low + (high - low) * _OPENED if opens else low
+    value = low + (high - low) * _OPENED if parsed.action == 'open' else low
     if abs(value - cell.fixture_joints()[parts[0]]) < 0.01 * (high - low):
-        raise TaskNotSupportedError(f"'{parts[0]}' is so already: '{instruction}'")
-    return TaskStep(instruction, phrase, parts[0], lambda c: joint_motion(c, parts[0], value))
+        raise TaskNotSupportedError(f"'{parts[0]}' is so already: '{parsed.text}'")
+    motion = partial(joint_motion, body=parts[0], value=value)
+    return TaskStep(parsed.text, ' '.join(head_words(parsed.object)), parts[0], motion)

@@ -19,6 +19,16 @@ from flow_manip_mujoco.tasks.task import TaskStep
 TABLE = 'table'
 _TABLES = frozenset((TABLE, 'tabletop', 'desk'))
 _ANYTHING = frozenset(('thing', 'object', 'item'))
+# Parts that are no bodies of their own stand for the whole.
+_ALSO = {
+    'board': ('hole',),
+    'mug tree': ('peg', 'branch'),
+    'rack': ('hook',),
+    'plant': ('pot', 'cactus'),
+    'pen holder': ('pot',),
+}
+# Looks that things here are not told apart by, unless they are called so.
+_LOOKS = frozenset(('little', 'small', 'big', 'large', 'square', 'round', 'whole'))
 _HIGHEST = frozenset(('top', 'upper', 'uppermost', 'highest', 'first'))
 
 
@@ -46,7 +56,7 @@ def find_body(cell: SimulatedCell, phrase: str, steps: Sequence[TaskStep] = ()) 
     if not words:
         raise PhraseNotUnderstoodError(f"'{phrase}' names nothing")
     for step in steps:
-        if set(words) == set(tokenize(step.object)):
+        if set(words) == {*tokenize(step.object)}:
             return step.body
     if words[-1] in _TABLES:
         return TABLE
@@ -54,7 +64,7 @@ def find_body(cell: SimulatedCell, phrase: str, steps: Sequence[TaskStep] = ()) 
     fitting = [
         name
         for name, it in called.items()
-        if set(words) <= it.words and (words[-1] in it.nouns or words[-1] in _ANYTHING)
+        if set(words) - _LOOKS <= it.words and (words[-1] in it.nouns or words[-1] in _ANYTHING)
     ]
     # 'cabinet' is the cabinet, not its door: the fewest words of a name that were not said.
     unsaid = {name: len(called[name].name - set(words)) for name in fitting}
@@ -67,12 +77,18 @@ def find_body(cell: SimulatedCell, phrase: str, steps: Sequence[TaskStep] = ()) 
 
 
 def head_words(phrase: str) -> list[str]:
-    """Return the words of a phrase up to where it says where the thing is or how it is held."""
+    """Return the words of a phrase up to where it says where the thing is or how it is held.
+
+    The noun comes last: 'lid of the toolbox' gives 'toolbox lid'.
+    """
     tokens = without_articles(tokenize(phrase))
     part, relations = find_part(tokens), find_relations(tokens)
     ends = [relations[0].start] if relations else []
     ends += [part[1]] if part is not None and part[1] > 0 else []
     head = tokens[: min(ends, default=len(tokens))]
+    if 'of' in head[1:]:
+        at = head.index('of', 1)
+        head = head[at + 1 :] + head[:at]
     return [word for word in head if word[0].isalnum() and without_articles([word])]
 
 
@@ -93,7 +109,8 @@ def _called(cell: SimulatedCell, name: str) -> _Called:
                 continue
             if not body.name:
                 nouns = {fixture.noun.split()[-1], fixture.name.split('_')[-1]}
-                return _Called(frozenset(nouns), frozenset(words), own)
+                nouns |= {*_ALSO.get(fixture.noun, ())}
+                return _Called(frozenset(nouns), frozenset({*words, *nouns}), own)
             kind = body.name.rstrip('0123456789')
             first = _HIGHEST if body.name.endswith('0') else frozenset()
             return _Called(frozenset({kind}), frozenset({*words, kind, *first}), own | {kind})

@@ -145,8 +145,8 @@ def stops_short(setting: Setting, take: Take, rng: Rng) -> Take:
 
 def flickers(setting: Setting, take: Take, rng: Rng) -> Take:
     """Brightness and colour change from frame to frame; the first frame is what it should be."""
-    brightness = rng.uniform(0.65, 1.4, (setting.num_frames, 1))
-    gain = brightness * rng.uniform(0.85, 1.15, (setting.num_frames, 3))
+    brightness = rng.uniform(0.7, 1.3, (setting.num_frames, 1))
+    gain = brightness * rng.uniform(0.93, 1.07, (setting.num_frames, 3))
     gain[0] = 1.0
     return replace(take, gain=gain)
 

@@ -112,10 +112,15 @@ class Stage:
         bodies = np.append(self.model.geom_bodyid, -1)[geoms]
         return np.asarray(bodies == self.model.body(body).id)
 
+    def geoms(self) -> NDArray[np.int32]:
+        """Draw the (H, W) numbers of the geoms in view as all stands at the start, -1 for none."""
+        return self._renderer.segment(self.data, self._name)
+
     def visible_pixels(self) -> dict[str, int]:
         """Count the pixels of every body in view as it stands at the start."""
-        geoms = self._renderer.segment(self.data, self._name)
-        bodies, counts = np.unique(np.append(self.model.geom_bodyid, 0)[geoms], return_counts=True)
+        bodies, counts = np.unique(
+            np.append(self.model.geom_bodyid, 0)[self.geoms()], return_counts=True
+        )
         return {self.model.body(int(b)).name: int(n) for b, n in zip(bodies, counts)}
 
     # ---------------------------------------------------------------- inside
