@@ -15,6 +15,7 @@ from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.robot import Context
 from flow_manip_core.transforms import invert_transform, make_transform, transform_points
 from flow_manip_planning.kinematics import Array
+from flow_manip_planning.overhangs import under_overhangs
 from flow_manip_planning.robot_model import RobotModel
 
 REACH_BEYOND_WORKSPACE = 0.35  # [m] obstacles this far outside can still be hit by the elbow
@@ -72,9 +73,9 @@ def perceive(
     """Split an observation into support, object and obstacles.
 
     Obstacles are filled down to the support: what is under a seen surface counts as occupied
-    where the camera does not see through it (under a peg or a table it does). Unseen space behind
-    an object is free. Points within 2 cm of the robot's own shape at the
-    observed joints are dropped if `robot` is given.
+    where the camera does not see through it, and not below that either (`overhangs`: pegs, hooks,
+    tables). Unseen space behind an object is free. Points within 2 cm of the robot's own shape
+    at the observed joints are dropped if `robot` is given.
 
     Raises:
         NoGraspError: fewer than 20 of the mask's pixels have depth.
@@ -101,10 +102,13 @@ def perceive(
         above = without_robot(above, robot, observation)
     # Columns are filled on a level floor; the slope is taken out before and put back after.
     rise = scene.support_at(above) - scene.support_height
-    obstacles = fill_columns(above - rise[:, None] * UP, scene.support_height, voxel)
-    rise = scene.support_at(obstacles) - scene.support_height
-    obstacles = obstacles + rise[:, None] * UP
-    return replace(scene, obstacles=obstacles[~seen_through(obstacles, observation, voxel)])
+    level_points = above - rise[:, None] * UP
+    columns = fill_columns(level_points, scene.support_height, voxel)
+    rise = scene.support_at(columns) - scene.support_height
+    obstacles = columns + rise[:, None] * UP
+    free = seen_through(obstacles, observation, voxel)
+    hanging = under_overhangs(columns, level_points, free, scene.support_height, voxel)
+    return replace(scene, obstacles=obstacles[~free & ~hanging])
 
 
 def flying_pixels(depth: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ from flow_manip_core.errors import CancelledError, NoGraspError
 from flow_manip_core.observation import Mask
 from flow_manip_core.transforms import make_transform
 from flow_manip_planning.grasp import GRASP_PROPOSERS
-from flow_manip_planning.grasp.completion import complete_object
+from flow_manip_planning.grasp.completion import complete_object, contradicts
 from flow_manip_planning.grasp.hand import hand_boxes, opening_for
 from flow_manip_planning.inverse_kinematics import solve_ik
 from flow_manip_planning.surroundings import perceive
@@ -129,6 +129,21 @@ def test_nothing_is_guessed_below_a_spout_that_the_camera_sees_under(tabletop, s
     # The hidden side of the pot itself still reaches down to the table.
     behind = shape.walls & (shape.points[:, 0] < 0.49) & (np.abs(shape.points[:, 1]) < 0.03)
     assert shape.points[behind, 2].min() < 0.01
+
+
+def test_no_second_handle_is_guessed_where_the_camera_sees_past(tabletop, scenes, context):
+    # The planes that mirror a round body best need not go through its handle.
+    for yaw in np.linspace(0.0, 2 * np.pi, 7):
+        x, y = 0.5 + 0.05 * np.cos(yaw), 0.05 * np.sin(yaw)
+        can, bar = (
+            scenes.thing(0.5, 0.0, (0.033, 0.07)),
+            scenes.thing(x, y, (0.04, 0.01, 0.06), yaw),
+        )
+        observation, masks = tabletop.look(can, bar)
+        both = Mask(masks[0].pixels | masks[1].pixels, 'mug')
+        shape = complete_object(observation, both, perceive(observation, both, context, None))
+        guessed = shape.points[~shape.seen & ~shape.walls]
+        assert contradicts(observation, both, guessed).mean() < 0.01
 
 
 def test_the_arm_itself_is_no_obstacle(tabletop, scenes, context, robot):

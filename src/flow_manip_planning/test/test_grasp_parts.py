@@ -22,7 +22,8 @@ from flow_manip_planning.grasp.protrusions import (
     hands_on,
 )
 from flow_manip_planning.grasp.regions import find_region, holds_region
-from flow_manip_planning.grasp.rims import find_rims, rim_hands
+from flow_manip_planning.grasp.rims import find_rims, find_walls, rim_hands, SHEET, wall_hands
+from flow_manip_planning.grasp.rods import find_rod, rod_hands
 from flow_manip_planning.surroundings import perceive
 
 NOISE = 0.001  # [m]
@@ -152,6 +153,92 @@ def test_a_rims_hand_leans_until_its_upper_finger_holds(context):
         assert tips[2] < gripper.tip_offset
         assert hand.opening < hand.width + 0.01
         assert opening_of(hand.grasp(False), gripper) == pytest.approx(hand.opening)
+
+
+def cup(radius=0.031, height=0.064, solid=False):
+    """Return what a camera at x = 1.5 sees of a cup at (0.5, 0): outside near, inside far."""
+    z, a = np.meshgrid(np.arange(0.004, height, 0.003), np.linspace(0, 2 * np.pi, 60))
+    outward = np.stack([np.cos(a), np.sin(a), np.zeros_like(a)], axis=-1).reshape(-1, 3)
+    near = outward[:, 0] > 0
+    points = np.where(near[:, None], radius, radius - SHEET) * outward + [0.5, 0.0, 0.0]
+    points[:, 2] = z.ravel()
+    normals = np.where(near[:, None], outward, -outward)
+    if solid:
+        lid = grid((0.48, 0.52), (-0.02, 0.02), height)
+        points = np.concatenate([points, lid])
+        normals = np.concatenate([normals, np.tile([0.0, 0.0, 1.0], (len(lid), 1))])
+    seen = np.ones(len(points), bool)
+    return ObjectShape(points, normals, seen, 0.0, ~seen)
+
+
+def test_an_upright_wall_is_found_around_a_cup_in_the_middle_of_its_sheet():
+    walls = find_walls(cup(), 0.01)
+    assert len(walls) >= 20
+    for wall in walls:
+        away = wall.edge[:2] - [0.5, 0.0]
+        assert np.linalg.norm(away) == pytest.approx(0.031 - 0.5 * SHEET, abs=0.0025)
+        assert wall.edge[2] == pytest.approx(0.062, abs=0.004)
+        assert away @ wall.outward[:2] > 0.93 * np.linalg.norm(away)
+
+
+def test_what_is_solid_or_flat_has_no_upright_wall():
+    assert find_walls(cup(solid=True), 0.01) == []
+    assert find_walls(cup(height=0.02), 0.01) == []
+
+
+def test_a_walls_hands_close_square_to_it_with_one_finger_inside(context):
+    gripper = context.robot.gripper
+    wall = find_walls(cup(), 0.01)[0]
+    hands = wall_hands(wall, gripper)
+    assert len({tuple(np.round(hand.rotation[:, 2], 3)) for hand in hands}) >= 5
+    for hand in hands:
+        assert abs(hand.rotation[:, 1] @ wall.outward) == pytest.approx(1.0)
+        at = (wall.edge - hand.tcp) @ hand.rotation
+        assert at[1] == pytest.approx(0.0, abs=1e-9)
+        # The tips are below the edge, the palm is far from it.
+        assert at[2] < gripper.tip_offset - 0.01
+        assert at[2] > gripper.tip_offset - 0.9 * gripper.finger_length
+
+
+def test_a_lying_pen_is_taken_squarely_across_from_several_tilts(tabletop, scenes, proposer):
+    pen = scenes.thing(0.5, 0.1, (0.145, 0.018, 0.018), 0.7)
+    observation, (mask,) = tabletop.look(pen)
+    grasps = proposer.propose(observation, mask, max_grasps=40)
+    for grasp in grasps[:10]:
+        local = pen.pose[:3, :3].T @ grasp.T_world_tcp[:3, :3]
+        assert abs(local[1, 1]) > np.cos(np.radians(4))
+        assert abs((pen.pose[:3, :3].T @ (grasp.T_world_tcp[:3, 3] - pen.pose[:3, 3]))[1]) < 0.005
+        assert grasp.width == pytest.approx(0.018, abs=0.006)
+    leaning = {round(float(g.T_world_tcp[:3, 2] @ pen.pose[:3, 0]), 1) for g in grasps}
+    assert leaning >= {-0.5, 0.0, 0.5}
+
+
+def test_what_stands_or_is_thick_or_bent_is_no_lying_rod(tabletop, scenes, context):
+    def rod_of(*things):
+        observation, masks = tabletop.look(*things)
+        mask = Mask(np.logical_or.reduce([m.pixels for m in masks]), 'thing')
+        scene = perceive(observation, mask, context, None)
+        return find_rod(complete_object(observation, mask, scene))
+
+    across = rod_of(scenes.thing(0.5, 0.0, (0.02, 0.12, 0.02)))
+    assert abs(across.axis[1]) > 0.999
+    # The camera is coarse: a mask loses a pixel of 3 mm on each side.
+    assert 0.010 < across.width < 0.024
+    assert 0.105 < across.length < 0.125
+    assert rod_of(scenes.thing(0.5, 0.0, (0.02, 0.02, 0.12))) is None
+    assert rod_of(scenes.thing(0.5, 0.0, (0.12, 0.06, 0.02))) is None
+    bent = scenes.thing(0.5, 0.0, (0.1, 0.015, 0.02)), scenes.thing(0.55, 0.05, (0.015, 0.1, 0.02))
+    assert rod_of(*bent) is None
+
+
+def test_tilted_hands_on_a_rod_keep_clear_of_what_it_lies_on(tabletop, scenes, context):
+    observation, (mask,) = tabletop.look(scenes.thing(0.5, 0.0, (0.14, 0.018, 0.018)))
+    shape = complete_object(observation, mask, perceive(observation, mask, context, None))
+    gripper = context.robot.gripper
+    hands = rod_hands(find_rod(shape), gripper, shape.bottom, 0.004)
+    for hand in hands:
+        for box in hand_boxes(gripper, opening_for(hand.width, gripper)):
+            assert (box.corners @ hand.rotation.T + hand.tcp)[:, 2].min() > 0.003
 
 
 def test_a_plate_on_the_table_is_taken_by_its_rim(tabletop, proposer, context):

@@ -29,7 +29,8 @@ from flow_manip_planning.grasp.completion import complete_object, ObjectShape
 from flow_manip_planning.grasp.judging import HandJudge
 from flow_manip_planning.grasp.protrusions import find_front, find_protrusions, hands_on
 from flow_manip_planning.grasp.regions import find_region, holds_region, Region, thin_region
-from flow_manip_planning.grasp.rims import find_rims, rim_hands
+from flow_manip_planning.grasp.rims import find_rims, find_walls, rim_hands, wall_hands
+from flow_manip_planning.grasp.rods import find_rod, rod_hands
 from flow_manip_planning.kinematics import Array
 from flow_manip_planning.robot_model import RobotModel
 from flow_manip_planning.surroundings import perceive, Surroundings
@@ -102,7 +103,7 @@ class AntipodalGrasps:
         limit = max_grasps or self._config.max_grasps
         kept = self._free_and_spread(scene.handles, scene, (limit + 1) // 2, dropped)
         if len(kept) < ENOUGH_ON_HANDLE or not _meets(kept, scene.contact):
-            found = [*kept, *self._rim_hands(scene)]
+            found = [*kept, *self._rim_hands(scene), *self._rod_hands(scene)]
             found += self._sampled_hands(scene, np.random.default_rng(seed), dropped)
             if scene.region is not None:
                 found = self._on_region(found, scene, dropped)
@@ -138,16 +139,26 @@ class AntipodalGrasps:
         return _Scene(surroundings, shape, camera, handles, hint, part, region, cancelled)
 
     def _rim_hands(self, scene: _Scene) -> list[Candidate]:
-        """Return hands for the gentle rims of low things."""
+        """Return hands for the gentle rims of low things and the upright ones of vessels."""
         if scene.handles or scene.part not in ('', 'rim'):
             return []
         half_width = 0.5 * self._gripper.finger_width
         friction = float(np.radians(self._config.friction_angle_degrees)) + PAD_FRICTION
-        return [
+        gentle = [
             hand
             for rim in find_rims(scene.shape, half_width)
             for hand in rim_hands(rim, self._gripper, friction)
         ]
+        walls = find_walls(scene.shape, half_width)
+        return gentle + [hand for rim in walls for hand in wall_hands(rim, self._gripper)]
+
+    def _rod_hands(self, scene: _Scene) -> list[Candidate]:
+        """Return hands across a long thin thing that lies."""
+        rod = None if scene.handles else find_rod(scene.shape)
+        if rod is None:
+            return []
+        clearance = self._config.support_clearance
+        return rod_hands(rod, self._gripper, scene.shape.bottom, clearance)
 
     def _handles(self, points: Array, camera: Array) -> list[Candidate]:
         """Return hands on the bars and knobs that stand out from the front of (N, 3) points."""

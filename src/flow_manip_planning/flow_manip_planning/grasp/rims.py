@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plates and other low things with a rising rim: one finger on the rim, one under its edge.
+"""Rims: of plates, one finger on the rim, one under its edge; of cups, one inside, one outside.
 
 Fingers that close level slip off a rim that rises gently; fingers that close square to it need
 room below that a plate on a table does not leave. The hand leans outwards just so far that the
@@ -12,9 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from flow_manip_core.robot import GripperConfig
-from flow_manip_planning.grasp.candidate import Candidate, hand_rotation
+from flow_manip_planning.grasp.candidate import Candidate, DOWN, hand_rotation
 from flow_manip_planning.grasp.completion import find_outline, ObjectShape
 from flow_manip_planning.kinematics import Array
 
@@ -28,6 +29,16 @@ ROOM = 0.008  # [m] that the fingers open beyond the sheet
 OVERLAPS = (0.006, 0.0045, 0.003, 0.0015)  # [m] of the tips beyond the edge
 LEAN_STEP = np.radians(5.0)
 MAX_LEAN = np.radians(50.0)
+# Of open vessels:
+RIM_BAND = 0.012  # [m] of the wall below its edge that says where it is
+LEVEL = 0.010  # [m] that a rim may be below the highest place of the outline
+HOLLOW = (0.008, 0.022)  # [m] inwards of the edge; what is solid has its top there
+DEEP = 0.020  # [m] that the inside is below the rim at least
+MIN_BAND_POINTS = 4
+SMOOTHED = 0.014  # [m] around a place along the outline
+PINCH_DEPTHS = (0.020, 0.012)  # [m] of the tips below the edge
+PINCH_TILTS = np.radians([0.0, -20.0, 20.0, -40.0, 40.0, -60.0, 60.0])
+PINCH_ROOM = 0.020  # [m] that the fingers open beyond the wall
 
 
 @dataclass(frozen=True)
@@ -121,5 +132,78 @@ def rim_hands(rim: Rim, gripper: GripperConfig, friction: float) -> list[Candida
                     opening=min(width + ROOM, gripper.max_width),
                     part='rim',
                 )
+            )
+    return found
+
+
+def find_walls(shape: ObjectShape, half_width: float) -> list[Rim]:
+    """Find where the outline seen from above is the edge of an upright wall around a hollow.
+
+    Args:
+        shape: the object.
+        half_width: of what is looked at along the outline [m].
+
+    Returns:
+        places with the wall's middle as the edge and a slope of 90 degrees; none if less than half
+        of the outline is like that.
+    """
+    surface = shape.surface
+    outline = find_outline(surface.points)
+    if len(outline.points) < 8 or np.ptp(surface.points[:, 2]) < 2 * DEEP:
+        return []
+    offset = outline.points[:, :2] - surface.points[:, :2].mean(axis=0)
+    order = np.argsort(np.arctan2(offset[:, 1], offset[:, 0]))
+    places = order[:: max(1, len(order) // NUM_PLACES)]
+    top = float(np.percentile(surface.points[:, 2], 98))
+    around = cKDTree(outline.points[:, :2])
+    found = []
+    for index in places:
+        place = outline.points[index]
+        # The raster's own directions are off by up to 20 degrees, and so would the vessel turn.
+        outward = outline.outward[around.query_ball_point(place[:2], SMOOTHED)].sum(axis=0)
+        rim = _wall(surface, place, outward / np.linalg.norm(outward), top, half_width)
+        if rim is not None:
+            found.append(rim)
+    return found if len(found) >= MIN_SHARE * len(places) else []
+
+
+def _wall(
+    surface: ObjectShape, place: Array, outward: Array, top: float, half_width: float
+) -> Rim | None:
+    """Return the edge of an upright wall at one place of the outline, None if there is none."""
+    local = surface.points - place
+    out = local @ outward
+    side = np.abs(local @ np.array([-outward[1], outward[0], 0.0])) < half_width
+    below = top - surface.points[:, 2]
+    inside = side & (out < -HOLLOW[0]) & (out > -HOLLOW[1])
+    if (inside & (below < DEEP)).sum() > 1:
+        return None
+    band = side & (np.abs(out) < HOLLOW[0]) & (below < LEVEL + RIM_BAND)
+    if band.sum() < MIN_BAND_POINTS or below[band].min() > LEVEL:
+        return None
+    # Of a wall one face is seen; its middle is half a sheet behind it.
+    faces = surface.normals[band] @ outward
+    middle = float(np.median(out[band] - 0.5 * SHEET * np.sign(faces)))
+    edge = place + middle * outward
+    edge[2] = surface.points[band, 2].max()
+    return Rim(edge, outward, 0.5 * np.pi)
+
+
+def wall_hands(rim: Rim, gripper: GripperConfig) -> list[Candidate]:
+    """Return hands that pinch an upright wall, one finger inside, steepest and deepest first."""
+    closing = -rim.outward
+    side = np.cross(closing, DOWN)
+    width = SHEET + 0.002
+    found = []
+    for tilt in PINCH_TILTS:
+        approach = np.cos(tilt) * DOWN + np.sin(tilt) * side
+        rotation = hand_rotation(closing, approach)
+        # The lower corner of tilted fingers must not be deeper than the tips of level ones.
+        slant = 0.5 * gripper.finger_width * abs(float(np.tan(tilt)))
+        for depth in PINCH_DEPTHS:
+            tcp = rim.edge + (depth + slant - gripper.tip_offset) * approach
+            score = 0.55 - 0.2 * abs(float(tilt)) + 2.0 * depth
+            found.append(
+                Candidate(tcp, rotation, width, score, opening=width + PINCH_ROOM, part='rim')
             )
     return found
