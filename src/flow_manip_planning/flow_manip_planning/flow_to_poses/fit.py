@@ -172,11 +172,12 @@ def _fit_first(
     """Fit every step to the first: errors do not add up, but points must be seen at the start."""
     both = weights[1:] * weights[0]
     found = _fit(points[0], points[1:], both, config, rng)
-    failed = _failures(points[0], both, found, config)
+    failed, unsure = _failures(points[0], both, found, config)
     steps = _start(points, weights)
     steps.poses[1:], steps.inliers[1:] = found.fits.transforms, found.inliers
     steps.residuals[1:], steps.noise[1:] = found.fits.residuals, found.noise
     steps.failed = {step + 1: reason for step, reason in failed.items()}
+    steps.unsure = frozenset(step + 1 for step in unsure)
     return steps
 
 
@@ -189,7 +190,7 @@ def _fit_adjacent(
     """
     both = weights[1:] * weights[:-1]
     found = _fit(points[:-1], points[1:], both, config, rng)
-    failed = _failures(points[:-1], both, found, config)
+    failed, _ = _failures(points[:-1], both, found, config)
     steps = _start(points, weights)
     last = 0
     for step in range(1, len(points)):
@@ -197,7 +198,7 @@ def _fit_adjacent(
         if last != step - 1:
             pair = weights[step : step + 1] * weights[last]
             link = _fit(points[last], points[step : step + 1], pair, config, rng)
-            index, reason = 0, _failures(points[last], pair, link, config).get(0)
+            index, reason = 0, _failures(points[last], pair, link, config)[0].get(0)
         if reason is not None:
             steps.failed[step] = reason
             continue
@@ -220,8 +221,8 @@ def _start(points: Array, weights: Array) -> Steps:
 
 def _failures(
     source: Array, weights: Array, found: Consensus, config: FitConfig
-) -> dict[int, str]:
-    """Say which steps do not determine the motion, and why."""
+) -> tuple[dict[int, str], set[int]]:
+    """Say which steps do not determine the motion, and why; and for which that is a turn."""
     seen, agree = np.count_nonzero(weights, axis=1), found.inliers.sum(axis=1)
     spread = _spread(source, weights)
     turn_error = _turn_errors(source, found)
@@ -254,7 +255,8 @@ def _failures(
                 f'{config.max_turn_error_degrees:.0f}'
             )
         reasons[int(step)] = reason
-    return reasons
+    turns = (line | unknown | unsure) & ~too_few & ~lonely
+    return reasons, set(np.flatnonzero(turns).tolist())
 
 
 def _spread(source: Array, weights: Array) -> Array:

@@ -26,6 +26,7 @@ class Steps:
         residuals: (T,) their distance, infinite where failed [m].
         noise: (T,) of a coordinate [m].
         failed: why, by step.
+        unsure: steps of `failed` whose turn about some axis is what is not known.
         undetermined: (3,) axis at the start about which the points tell no turn, and no step has
             any; None where they tell all turns.
     """
@@ -35,6 +36,7 @@ class Steps:
     residuals: Array
     noise: Array
     failed: dict[int, str] = field(default_factory=dict)
+    unsure: frozenset[int] = frozenset()
     undetermined: Array | None = None
 
     @property

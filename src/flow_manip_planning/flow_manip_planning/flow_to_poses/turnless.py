@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from flow_manip_planning.flow_to_poses.motion import Array
 from flow_manip_planning.flow_to_poses.settings import FitConfig
-from flow_manip_planning.flow_to_poses.steps import LINE, NOISE_IN_SPREAD, Steps
+from flow_manip_planning.flow_to_poses.steps import NOISE_IN_SPREAD, Steps
 
 REFITS = 2
 BAND = 3.0  # standard deviations of a coordinate that a point may be away
@@ -73,12 +73,8 @@ def _long_axis(points: Array, weights: Array, steps: Steps, config: FitConfig) -
     along = variances[2] - 0.5 * noise**2
     if along < max(SLENDER * 0.5 * across, SHORTEST**2):
         return None
-    # Twice as well as a step needs it: then it is something else that made steps fail.
-    known = across > LINE**2 * variances[2]
-    limit = 0.5 * np.radians(config.max_turn_error_degrees)
-    if known and noise / np.sqrt(len(seen) * across) < limit:
-        return None
-    return axes[:, 2]
+    # Otherwise it is something else that made steps fail.
+    return axes[:, 2] if 2 * len(steps.unsure) >= len(steps.failed) else None
 
 
 def _agreeing(both: Array, inliers: NDArray[np.bool_], config: FitConfig) -> Array:
