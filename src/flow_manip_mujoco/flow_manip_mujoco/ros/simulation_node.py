@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from flow_manip_msgs.srv import GetSimulationState
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from std_srvs.srv import Trigger
@@ -108,6 +109,12 @@ class SimulationNode(ManagedNode):
         self._reset_service = self.create_service(
             Trigger, '~/reset', self._on_reset, callback_group=MutuallyExclusiveCallbackGroup()
         )
+        self._state_service = self.create_service(
+            GetSimulationState,
+            '~/get_simulation_state',
+            self._on_get_state,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+        )
         self._frame_publisher.publish_fixed(
             self.cell, self.runner.time, camera=self._publish_camera
         )
@@ -123,7 +130,8 @@ class SimulationNode(ManagedNode):
         self._arm.destroy()
         self._gripper.destroy()
         self.destroy_service(self._reset_service)
-        del self._arm, self._gripper, self._reset_service
+        self.destroy_service(self._state_service)
+        del self._arm, self._gripper, self._reset_service, self._state_service
 
     def tear_down(self) -> None:
         """Give the cell back."""
@@ -194,6 +202,18 @@ class SimulationNode(ManagedNode):
             response.success, response.message = True, f'on the table: {names}'
         except FlowManipError as error:
             response.success, response.message = False, f'{error.name}: {error}'
+        return response
+
+    def _on_get_state(
+        self, _: GetSimulationState.Request, response: GetSimulationState.Response
+    ) -> GetSimulationState.Response:
+        """Say what stands where; physics waits for less than a millisecond."""
+        try:
+            with self.runner.lock:
+                response.state = self.cell.state()
+            response.error_code, response.error_msg = response.NONE, ''
+        except FlowManipError as error:
+            response.error_code, response.error_msg = response.UNKNOWN, f'{error.name}: {error}'
         return response
 
     def _declare_writable(self, name: str, default: Any, doc: str) -> None:

@@ -24,6 +24,7 @@ from flow_manip_mujoco.tasks.words import find_body, head_words
 
 _POLITE = frozenset(('please', 'could', 'can', 'would', 'you', 'now', 'robot', 'just'))
 _CARRIED = ('put', 'insert', 'lift', 'push', 'turn_upright')
+_PUTTING = ('put', 'insert', 'hang', 'open_and_put')
 _OPENED = 0.8  # share of a joint's range
 _DONE = 0.005  # [m] a step whose motion is shorter has been done
 
@@ -87,7 +88,7 @@ def _is_part_of(part: str, body: str) -> bool:
 def _named(
     cell: SimulatedCell, instruction: str, steps: Sequence[TaskStep]
 ) -> tuple[str | None, tuple[str, ...]]:
-    """Return the bodies of an instruction's object and references, as far as they are known."""
+    """Return the body that is meant, then the action and the bodies that it refers to."""
     try:
         parsed = parse_instruction(instruction)
         body = find_body(cell, parsed.object, steps)
@@ -99,7 +100,8 @@ def _named(
             references.append(find_body(cell, phrase))
         except FlowManipError:
             references.append(' '.join(head_words(phrase)))
-    return body, (parsed.relation, *references)
+    action = 'put' if parsed.action in _PUTTING else parsed.action
+    return body, (action, *references)
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import threading
 from action_msgs.msg import GoalStatus
 from control_msgs.action import FollowJointTrajectory, GripperCommand
 from control_msgs.msg import JointTolerance
+from flow_manip_msgs.srv import GetSimulationState
 import numpy as np
 import pytest
 from rclpy.action import ActionClient
@@ -23,6 +24,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from flow_manip_core.camera import project_from
 from flow_manip_core.errors import ConfigurationError
 from flow_manip_core.transforms import transform_distance
+from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.panda import ARM_JOINTS
 from flow_manip_mujoco.ros.simulation_node import SimulationNode
 from flow_manip_ros.conversions import (
@@ -301,6 +303,22 @@ def test_a_reset_sets_the_table_anew_and_the_clock_goes_on(ros):
     assert not response.success
     assert "no object 'golden_calf'" in response.message
     assert len(node.cell.objects) == 8
+
+
+def test_its_state_makes_a_copy_that_looks_the_same_and_time_goes_on(ros):
+    node = ros.start(SimulationNode, {**FAST, 'seed': 3})
+    ros.wait_until(lambda: node.runner.time > 0.2)
+    request = GetSimulationState.Request()
+    response = ros.call(GetSimulationState, 'simulation_node/get_simulation_state', request)
+    assert response.error_code == response.NONE, response.error_msg
+    copy = SimulatedCell.from_state(response.state, node.cell.context)
+    assert [spec.name for spec in copy.objects] == ['red_cube', 'white_plate']
+    assert copy.time > 0.1
+    for name, pose in node.cell.object_poses().items():
+        assert transform_distance(pose, copy.object_pose(name))[0] < 1e-4
+    told = copy.time
+    ros.wait_until(lambda: node.cell.time > told + 0.2)
+    copy.close()
 
 
 def test_it_can_be_stopped_started_and_cleaned_up(ros):
