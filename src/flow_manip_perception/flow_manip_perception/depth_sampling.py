@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 SMEARED = 3  # [px] over which an estimate may spread a step
+LEAST = 0.25  # of the bilinear weights must lie on pixels with depth
 OUT_OF_NOISE = 4.0  # medians of the second difference
-MARGIN = 16  # [px] around the points, in which edges are looked for
+RADIUS = 8  # [px] around a point, within which edges are looked for
 Array = NDArray[np.float64]
 
 
@@ -39,43 +39,45 @@ def depth_edges(depth: NDArray, step: float) -> NDArray[np.bool_]:
     leaves the lines of both sides; at a crease it leaves only one.
 
     Args:
-        depth: (H, W) [m], NaN where unknown.
+        depth: (..., H, W) images [m], NaN where unknown.
         step: relative to the depth.
     """
     with np.errstate(divide='ignore', invalid='ignore'):
         inverse = np.where(depth > 0, 1.0 / depth, np.nan).astype(np.float32)
     edges = np.zeros(depth.shape, dtype=bool)
-    for values, marks in ((inverse, edges), (inverse.T, edges.T)):
-        rows = len(values)
+    for values, marks in ((inverse, edges), (inverse.swapaxes(-1, -2), edges.swapaxes(-1, -2))):
+        rows = values.shape[-2]
         sharp = _steps(values, 1, step)
         for offset in range(2):
-            marks[offset : rows - 1 + offset] |= sharp
+            marks[..., offset : rows - 1 + offset, :] |= sharp
         if rows <= SMEARED:
             continue
         smeared = _steps(values, SMEARED, step)
         # A sharp step shows at every stride; only its own two pixels are marked.
         for offset in range(SMEARED):
-            smeared &= ~sharp[offset : rows - SMEARED + offset]
+            smeared &= ~sharp[..., offset : rows - SMEARED + offset, :]
         for offset in range(SMEARED + 1):
-            marks[offset : rows - SMEARED + offset] |= smeared
+            marks[..., offset : rows - SMEARED + offset, :] |= smeared
     return edges
 
 
 def _steps(inverse: NDArray, stride: int, step: float) -> NDArray[np.bool_]:
-    """Say of (H, W) inverse depths between which rows `stride` apart a step lies, (H - s, W)."""
+    """Say of (..., H, W) inverse depths between which rows `stride` apart a step lies."""
     with np.errstate(invalid='ignore'):
-        rise = inverse[stride:] - inverse[:-stride]
+        rise = inverse[..., stride:, :] - inverse[..., :-stride, :]
         before, after = np.full_like(rise, np.nan), np.full_like(rise, np.nan)
-        before[stride:], after[:-stride] = rise[:-stride], rise[stride:]
+        before[..., stride:, :] = rise[..., :-stride, :]
+        after[..., :-stride, :] = rise[..., stride:, :]
         # How far the step leaves the slope of either side, counted in the step's own direction.
         sign = np.sign(rise)
         bend = np.fmin((rise - before) * sign, (rise - after) * sign)
         bend = np.where(np.isnan(bend), np.abs(rise), bend)
-        larger = np.fmax(inverse[stride:], inverse[:-stride])
+        larger = np.fmax(inverse[..., stride:, :], inverse[..., :-stride, :])
         # Planes leave only noise in the second differences; a step has to stand out of it.
-        waves = np.abs(np.diff(inverse[::stride], n=2, axis=0) / inverse[::stride][1:-1])
-        noise = np.nanmedian(waves) if np.isfinite(waves).any() else 0.0
-        return bend > max(step, OUT_OF_NOISE * float(noise)) * larger
+        waves = np.abs(rise - before) / larger
+        waves = waves[np.isfinite(waves)]
+        noise = float(np.median(waves)) if len(waves) else 0.0
+        return bend > max(step, OUT_OF_NOISE * noise) * larger
 
 
 def sample_depth(depth: NDArray, pixels: NDArray, step: float) -> DepthSamples:
@@ -98,10 +100,7 @@ def sample_depth(depth: NDArray, pixels: NDArray, step: float) -> DepthSamples:
     if not usable.any() or min(height, width) < 2:
         return found
     inside = np.clip(points[usable], 0, [width - 1, height - 1])
-    low = np.maximum(inside.min(axis=0).astype(int) - MARGIN, 0)
-    high = np.minimum(inside.max(axis=0).astype(int) + MARGIN + 1, [width, height])
-    part = depth[low[1] : high[1], low[0] : high[0]]
-    values = _sample(part, depth_edges(part, step), inside - low)
+    values = _sample(depth, inside, step)
     for whole, piece in zip(
         (found.depth, found.edge_distance, found.mixed, found.corners), values, strict=True
     ):
@@ -110,29 +109,40 @@ def sample_depth(depth: NDArray, pixels: NDArray, step: float) -> DepthSamples:
 
 
 def _sample(
-    depth: NDArray, edges: NDArray, points: Array
-) -> tuple[Array, NDArray, NDArray[np.bool_], Array]:
-    """Return the fields of `DepthSamples` for points that all lie in the image."""
+    depth: NDArray, points: Array, step: float
+) -> tuple[Array, Array, NDArray[np.bool_], Array]:
+    """Return the fields of `DepthSamples` for (N, 2) points that all lie in the image."""
     height, width = depth.shape
-    distance = cv2.distanceTransform((~edges).astype(np.uint8), cv2.DIST_L2, 3)
     corner = np.minimum(points.astype(int), [width - 2, height - 2])
-    u, v = corner.T
+    reach = np.arange(-RADIUS, RADIUS + 2)
+    rows, columns = corner[:, 1, None] + reach, corner[:, 0, None] + reach
+    outside = ((rows < 0) | (rows >= height))[:, :, None]
+    outside = outside | ((columns < 0) | (columns >= width))[:, None, :]
+    # One patch per point: points are few, pixels many.
+    patches = depth[
+        np.clip(rows, 0, height - 1)[:, :, None], np.clip(columns, 0, width - 1)[:, None, :]
+    ]
+    patches = np.where(outside, np.nan, patches).astype(np.float32)
+    edges = depth_edges(patches, step)
+    away = np.hypot(
+        (rows - points[:, 1, None])[:, :, None], (columns - points[:, 0, None])[:, None, :]
+    )
+    distance = np.where(edges, away, RADIUS).min(axis=(1, 2))
+    middle = slice(RADIUS, RADIUS + 2)
+    around = patches[:, middle, middle].reshape(-1, 4).astype(np.float64)
+    near_edge = edges[:, middle, middle].any(axis=(1, 2))
     a, b = (points - corner).T
     weights = np.stack([(1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b], axis=1)
-    around = np.stack([depth[v, u], depth[v, u + 1], depth[v + 1, u], depth[v + 1, u + 1]], axis=1)
-    around = around.astype(np.float64)
-    near_edge = edges[v, u] | edges[v, u + 1] | edges[v + 1, u] | edges[v + 1, u + 1]
     order = np.argsort(-weights, axis=1, kind='stable')
     corners = np.take_along_axis(around, order, axis=1)
     spread = np.nanmax(corners, axis=1, initial=0.0) - np.nanmin(corners, axis=1, initial=np.inf)
-    known = np.isfinite(corners)
     # A pixel of no weight has no say: points on whole pixels need no neighbours.
     needed = np.take_along_axis(weights, order, axis=1) > 1e-6
-    complete = (known | ~needed).all(axis=1)
     mixed = near_edge & needed[:, 1] & (spread > 1e-4)
+    # Beside a hole those of the four count that have depth, if one of them is near.
+    shares = np.where(np.isfinite(around), weights, 0.0)
+    total = shares.sum(axis=1)
     with np.errstate(divide='ignore', invalid='ignore'):
-        smooth = 1.0 / np.where(weights > 1e-6, weights / around, 0.0).sum(axis=1)
-    # Beside a hole: its nearest pixel, if that has depth.
-    value = np.where(complete & ~mixed, smooth, corners[:, 0])
-    rows, columns = np.rint(points[:, 1]).astype(int), np.rint(points[:, 0]).astype(int)
-    return value, distance[rows, columns], mixed, corners
+        smooth = total / np.where(shares > 1e-6, shares / around, 0.0).sum(axis=1)
+    value = np.where(mixed, corners[:, 0], np.where(total >= LEAST, smooth, np.nan))
+    return value, np.maximum(distance - 0.5, 0.0), mixed, corners

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -32,10 +33,11 @@ from flow_manip_perception.camera_pose import refine_pose
 from flow_manip_perception.depth import never
 from flow_manip_perception.depth_sampling import sample_depth
 from flow_manip_perception.tracking import PointTracker
-from flow_manip_perception.tracking.queries import grid_queries
 
 Array = NDArray[np.float64]
 Cancelled = Callable[[], bool]
+MIN_TEXTURE = 4.0  # smaller eigenvalue of the brightness' gradient, where noise leaves about 1
+CLEAR_TEXTURE = 25.0
 MODES = ('auto', 'given', 'still', 'background')
 
 
@@ -46,7 +48,7 @@ class EgoMotionConfig:
     Attributes:
         mode: 'auto' (the video's own poses if it has any, else its background), 'given', 'still'
             (whoever made the video held the camera still) or 'background'.
-        grid: rows and columns of background points.
+        grid: rows and columns of cells that give one background point each.
         dilation: of the object's mask, within which nothing is background [px].
         still: median motion of the background below which the camera stands [px].
         inlier_band: a point agrees within this, at 1 m; grows with the distance [m].
@@ -56,7 +58,7 @@ class EgoMotionConfig:
         depth_noise: of depth, relative, for the weights of the refinement.
         min_points: fewer background points are refused.
         min_inliers: share of them that must agree.
-        max_residual: root mean square of those that agree [m].
+        max_residual: root mean square of those that agree, at 1 m; grows with the distance [m].
         max_zoom: change of the focal length that passes as none.
         key_share: a new key frame is begun when fewer of its points are seen.
         edge_step: relative depth step that parts surfaces.
@@ -73,7 +75,7 @@ class EgoMotionConfig:
     depth_noise: float = field(default=0.005, metadata={'doc': 'Relative noise of depth'})
     min_points: int = field(default=24, metadata={'doc': 'Fewer background points are refused'})
     min_inliers: float = field(default=0.5, metadata={'doc': 'Share of points that agree'})
-    max_residual: float = field(default=0.02, metadata={'doc': 'RMS of those that agree [m]'})
+    max_residual: float = field(default=0.012, metadata={'doc': 'RMS of those that agree [m]'})
     max_zoom: float = field(default=0.015, metadata={'doc': 'Change of focal length'})
     key_share: float = field(default=0.5, metadata={'doc': 'Points left before a new key frame'})
     edge_step: float = field(default=0.02, metadata={'doc': 'Relative step of depth at an edge'})
@@ -99,8 +101,8 @@ class CameraMotion:
     Attributes:
         poses: (T, 4, 4) T_world_camera, the first being the observation's.
         source: 'given', 'still' or 'background'.
-        residuals: (T,) root mean square of the background points that agree [m]; 0 where none
-            were needed.
+        residuals: (T,) root mean square of the background points that agree, at 1 m [m]; 0 where
+            none were needed.
         inlier_share: (T,) of the background points that agree; 1 where none were needed.
         zoom: (T,) focal length over the first frame's; 1 where none was fitted.
     """
@@ -223,22 +225,53 @@ def track_background(
     Raises:
         CameraMotionError: there is too little background.
     """
-    queries = grid_queries(video.size, config.grid)
-    columns, rows = np.rint(queries).astype(int).T
-    known = np.isfinite(depth[key][rows, columns]) & ~moving[rows, columns]
-    if known.sum() < config.min_points:
+    usable = np.isfinite(depth[key]) & ~moving
+    queries = background_queries(video.frames[key], usable, config.grid, 3 * config.min_points)
+    if len(queries) < config.min_points:
         raise CameraMotionError(
-            f'{int(known.sum())} of {len(queries)} points of frame {key} are background with '
-            f'depth, {config.min_points} are needed'
+            f'{len(queries)} of {config.grid**2} cells of frame {key} have background with depth '
+            f'and texture, {config.min_points} are needed'
         )
     rest = Video(
         video.frames[key:],
         video.times[key:] - video.times[key],
         source=video.source,
     )
-    return tracker.track(
-        rest, queries[known], depth=depth[key:], camera=camera, cancelled=cancelled
-    )
+    return tracker.track(rest, queries, depth=depth[key:], camera=camera, cancelled=cancelled)
+
+
+def background_queries(
+    frame: NDArray[np.uint8], usable: NDArray[np.bool_], grid: int, enough: int
+) -> NDArray[np.float32]:
+    """Return (N, 2) pixels, the best corner in each cell of a grid that has one.
+
+    A plain grid falls on bare walls and table tops, where no tracker can tell motion.
+
+    Args:
+        frame: (H, W, 3) uint8 RGB.
+        usable: (H, W) True on background with depth.
+        grid: rows and columns of cells.
+        enough: points; with more clear ones, faint ones are left out.
+    """
+    gray = cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
+    texture = cv2.cornerMinEigenVal(gray.astype(np.float32), 7, 3)
+    texture[~usable] = 0.0
+    height, width = gray.shape
+    border = 4
+    found, strength = [], []
+    rows = np.linspace(border, height - border, grid + 1).astype(int)
+    columns = np.linspace(border, width - border, grid + 1).astype(int)
+    for top, bottom in pairwise(rows):
+        for left, right in pairwise(columns):
+            cell = texture[top:bottom, left:right]
+            best = int(cell.argmax()) if cell.size else 0
+            if cell.size and cell.flat[best] > MIN_TEXTURE:
+                found.append((left + best % cell.shape[1], top + best // cell.shape[1]))
+                strength.append(cell.flat[best])
+    order = np.argsort(strength)[::-1]
+    # Faint grain slides along itself, all of it the same way: it counts only where little else is.
+    keep = max(enough, int((np.array(strength) > CLEAR_TEXTURE).sum()))
+    return np.array(found, dtype=np.float32).reshape(-1, 2)[order[:keep]]
 
 
 def _moving(
@@ -328,11 +361,13 @@ def fit_background(
         guess, agree = _consensus(start[known], now[known], guess, config, rng)
         pixels = background.points[step][known].astype(np.float64)
         if agree.sum() >= 4:
-            guess, zoom[step] = refine_pose(
+            guess, zoom[step], factor = refine_pose(
                 guess, start[known][agree], pixels[agree], now[known][agree, 2], camera, noise
             )
+            now = now / factor
             agree = _agree(start[known], now[known], guess[None], config)[0]
         away = np.linalg.norm(transform_points(guess, start[known]) - now[known], axis=1)
+        away /= np.maximum(now[known, 2], 1.0)
         shares[step] = agree.mean()
         residuals[step] = np.sqrt((away[agree] ** 2).mean()) if agree.any() else np.inf
         _check_frame(where, int(known.sum()), shares[step], residuals[step], zoom[step], config)
