@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+import http.client
 import json
 import queue
 import socket
@@ -268,9 +269,16 @@ def _exchange(request: url_requests.Request, timeout: float, limit: int) -> _Rep
     except url_errors.URLError as error:
         # Only where no connection was made is it certain that nothing was taken.
         certain = isinstance(error.reason, (ConnectionRefusedError, socket.gaierror))
-        return _Reply(0, reason=str(error.reason), may_be_taken=not certain)
-    except (OSError, ValueError) as error:
-        return _Reply(0, reason=str(error), may_be_taken=True)
+        return _Reply(0, reason=_why(error.reason, timeout), may_be_taken=not certain)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return _Reply(0, reason=_why(error, timeout), may_be_taken=True)
+
+
+def _why(error: object, timeout: float) -> str:
+    """Return in words why there was no answer."""
+    if isinstance(error, TimeoutError):
+        return f'no answer within {timeout:g} s'
+    return str(error) or type(error).__name__
 
 
 def _seconds(text: str | None) -> float | None:
