@@ -43,8 +43,8 @@ def seen():
 def film(tmp_path_factory, seen):
     """The bytes of an mp4 as a service would answer: 16:9, 50 frames at 24 Hz."""
     path = tmp_path_factory.mktemp('film') / 'clip.mp4'
-    framing = Framing((320, 240), (480, 270))
-    writer = imageio_ffmpeg.write_frames(str(path), (480, 270), fps=24, macro_block_size=1)
+    framing = Framing((320, 240), (640, 360))
+    writer = imageio_ffmpeg.write_frames(str(path), (640, 360), fps=24, macro_block_size=1)
     writer.send(None)
     for step in range(50):
         writer.send(framing.fit(moved(seen, step)))
