@@ -31,7 +31,7 @@ from flow_manip_core.transforms import invert_transform, transform_points
 from flow_manip_core.video import Video
 from flow_manip_perception.camera_pose import refine_pose
 from flow_manip_perception.depth import never
-from flow_manip_perception.depth_sampling import sample_depth
+from flow_manip_perception.depth_sampling import depth_edges, sample_depth
 from flow_manip_perception.tracking import PointTracker
 
 Array = NDArray[np.float64]
@@ -194,7 +194,7 @@ def find_camera_motion(
     while key < video.num_frames - 1:
         moving = _moving(mask, object_tracks, key, config.dilation, shape[1:])
         background = track_background(
-            video, depth, camera, key, moving, tracker, config, cancelled=cancelled
+            video, depth, key, moving, tracker, config, cancelled=cancelled
         )
         if key == 0 and stands_still(background, config.still):
             return still_camera(video.num_frames, pose)
@@ -212,7 +212,6 @@ def find_camera_motion(
 def track_background(
     video: Video,
     depth: NDArray,
-    camera: CameraModel,
     key: int,
     moving: NDArray[np.bool_],
     tracker: PointTracker,
@@ -225,7 +224,9 @@ def track_background(
     Raises:
         CameraMotionError: there is too little background.
     """
-    usable = np.isfinite(depth[key]) & ~moving
+    # Corners of silhouettes belong to what lies behind as well.
+    edges = depth_edges(depth[key], config.edge_step).astype(np.uint8)
+    usable = np.isfinite(depth[key]) & ~moving & (cv2.dilate(edges, np.ones((7, 7))) == 0)
     queries = background_queries(video.frames[key], usable, config.grid, 3 * config.min_points)
     if len(queries) < config.min_points:
         raise CameraMotionError(
@@ -237,7 +238,8 @@ def track_background(
         video.times[key:] - video.times[key],
         source=video.source,
     )
-    return tracker.track(rest, queries, depth=depth[key:], camera=camera, cancelled=cancelled)
+    # Without depth: one that flickers looks like something that passes in front.
+    return tracker.track(rest, queries, cancelled=cancelled)
 
 
 def background_queries(
