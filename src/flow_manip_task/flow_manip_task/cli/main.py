@@ -9,7 +9,7 @@ from pathlib import Path
 import sys
 
 from flow_manip_core.errors import FlowManipError
-from flow_manip_task.cli import commands, evaluating, serving
+from flow_manip_task.cli import commands, evaluating, lifting, serving
 
 DEMO = 'put the red cube on the plate'
 INTERRUPTED = 130
@@ -87,6 +87,9 @@ def build_parser() -> argparse.ArgumentParser:
         'evaluate', help='tasks x pipelines x robots x flows x seeds in simulation, as a table'
     )
     evaluating.add_arguments(evaluate)
+
+    lift = subparsers.add_parser('lift', help="a clip to one object's 3D flow, with pictures")
+    lifting.add_arguments(lift)
 
     serve = subparsers.add_parser('serve', help='serve models to the `remote` backends')
     serving.add_arguments(serve)

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading a clip: a video file without depth, or a recording with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import islice
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flow_manip_cameras.recording import open_recording
+from flow_manip_core.camera import CameraModel
+from flow_manip_core.errors import InvalidInputError
+from flow_manip_core.observation import Mask, Observation
+from flow_manip_core.robot import Context
+from flow_manip_core.video import MAX_FRAMES, Video
+from flow_manip_perception.depth import DepthEstimator
+from flow_manip_world_model.video.files import read_video
+
+MIN_DISPARITY = 1e-3  # of the largest: farther is taken for unknown
+FOV_DEGREES = 55.0  # horizontal, where nobody knows: what 3DFlowAction assumes
+DISTANCE = 1.0  # [m] of the object, where nobody knows
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video, its first frame as an observation, and what a length in it means.
+
+    Attributes:
+        video: with metric depth where a sensor made it.
+        observation: the first frame; its depth is the reference that depth is calibrated to.
+        scale: in words.
+        measured: depth is a sensor's.
+    """
+
+    video: Video
+    observation: Observation
+    scale: str
+    measured: bool
+
+
+def read_clip(
+    path: Path,
+    context: Context,
+    *,
+    num_frames: int = 41,
+    fov_degrees: float = FOV_DEGREES,
+    distance: float = DISTANCE,
+) -> Clip:
+    """Read a clip.
+
+    Args:
+        path: a video file; or what `open_recording` opens: a folder, a bag, a description.
+        context: whose rig gives the camera's pose where a recording does not.
+        num_frames: kept of a longer clip, spread evenly.
+        fov_degrees: horizontal field of view of a video file's camera.
+        distance: of the object at the start of a video file [m].
+
+    Raises:
+        InvalidInputError: a number makes no sense, or the recording is too short.
+        VideoFailedError: the file cannot be read.
+        ConfigurationError, BackendError: as `open_recording` says.
+    """
+    if not 1.0 < fov_degrees < 179.0 or not 0.01 <= distance <= 100.0 or num_frames < 2:
+        raise InvalidInputError(
+            f'field of view {fov_degrees} degrees, distance {distance} m, {num_frames} frames'
+        )
+    if path.is_file() and path.suffix.lower() not in ('.mcap', '.db3', '.yaml', '.yml'):
+        return _video_file(path, num_frames, fov_degrees, distance)
+    return _recording(path, context, num_frames)
+
+
+def _recording(path: Path, context: Context, num_frames: int) -> Clip:
+    recording = open_recording(
+        path,
+        T_world_camera=context.rig.camera.pose.matrix,
+        frame_id=context.rig.frame_id,
+    )
+    try:
+        frames = list(islice(recording.frames(), MAX_FRAMES))
+    finally:
+        recording.close()
+    if len(frames) < 2:
+        raise InvalidInputError(f'{path} has {len(frames)} frames, 2 are needed')
+    stamps = np.array([frame.stamp for frame in frames])
+    video = Video(
+        frames=np.stack([frame.color for frame in frames]),
+        times=stamps - stamps[0],
+        source=path.name,
+        depth=np.stack([frame.depth for frame in frames]),
+        camera_poses=np.stack([frame.T_world_camera for frame in frames]),
+    )
+    return Clip(video.thinned(num_frames), frames[0], "metres, of the recording's depth", True)
+
+
+def _video_file(path: Path, num_frames: int, fov_degrees: float, distance: float) -> Clip:
+    frames, times = read_video(path, num_frames)
+    _, height, width, _ = frames.shape
+    focal = width / (2.0 * math.tan(math.radians(fov_degrees) / 2.0))
+    camera = CameraModel(width, height, focal, focal, (width - 1) / 2.0, (height - 1) / 2.0)
+    flat = np.full((height, width), distance, dtype=np.float32)
+    observation = Observation(
+        color=frames[0],
+        depth=flat,
+        camera=camera,
+        T_world_camera=np.eye(4),
+        frame_id='camera_color_optical_frame',
+    )
+    scale = (
+        f'no depth: everything is taken to be {distance:g} m away, so only motion across the view '
+        f'is seen and lengths are true where that is (field of view {fov_degrees:g} degrees)'
+    )
+    depth = np.broadcast_to(flat, frames.shape[:3])
+    return Clip(Video(frames, times, source=path.name, depth=depth), observation, scale, False)
+
+
+def with_estimated_depth(
+    clip: Clip, estimator: DepthEstimator, mask: Mask, distance: float = DISTANCE
+) -> Clip:
+    """Give a clip without a sensor the reference depth that an estimate of its first frame says.
+
+    A metric estimate is believed. One up to scale is scaled so that the object is `distance` away;
+    its unknown shift is taken for none, as there is nothing to tell it from.
+
+    Raises:
+        InvalidInputError: the estimate says nothing about the object.
+        FlowManipError: what the estimator raises.
+    """
+    first = replace(
+        clip.video, frames=clip.video.frames[:2], times=clip.video.times[:2], depth=None
+    )
+    estimate = np.asarray(estimator.estimate(first)[0], dtype=np.float64)
+    if estimator.kind == 'disparity':
+        least = MIN_DISPARITY * np.nanmax(estimate)
+        estimate = 1.0 / np.where(estimate > least, estimate, np.nan)
+    on_object = estimate[mask.pixels & np.isfinite(estimate) & (estimate > 0)]
+    if not len(on_object):
+        raise InvalidInputError(f"the estimated depth has no value on '{mask.label}'")
+    factor = 1.0 if estimator.kind == 'metric' else distance / float(np.median(on_object))
+    if estimator.kind == 'metric':
+        scale = 'metres, as the depth model believes them: no sensor has measured anything'
+    else:
+        scale = f'the object is taken to be {distance:g} m away at the start; all scales with it'
+    depth = _positive(factor * estimate)
+    return replace(
+        clip,
+        video=replace(clip.video, depth=None),
+        observation=replace(clip.observation, depth=depth),
+        scale=scale,
+    )
+
+
+def _positive(depth: NDArray[np.float64]) -> NDArray[np.float32]:
+    return np.where(depth > 0, depth, np.nan).astype(np.float32)
