@@ -70,7 +70,9 @@ class ExecutionConfig:
     Attributes:
         start_tolerance: how far each joint may be from where the motion starts [rad].
         empty_width: a gripper closed to less than this holds nothing [m].
-        lost_travel: fingers that close by more than this while holding have lost the object [m].
+        empty_margin: fingers this close to the opening they were sent to when they took the object
+            have nothing between them any more; by how much they closed says little, as a slanted
+            wall turns flush with them [m].
         contact_travel: fingers that closed by less than this have met no object but something
             that keeps them open [m].
         limits: of trajectories.
@@ -79,10 +81,18 @@ class ExecutionConfig:
 
     start_tolerance: float = 0.05
     empty_width: float = 0.003
-    lost_travel: float = 0.008
+    empty_margin: float = 0.002
     contact_travel: float = 0.001
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     compliance: ComplianceConfig = field(default_factory=ComplianceConfig)
+
+
+@dataclass(frozen=True)
+class _Grip:
+    """The opening when the hand took something, and the one below which it is empty [m]."""
+
+    width: float
+    empty: float
 
 
 class PlanExecutor:
@@ -144,7 +154,7 @@ class PlanExecutor:
         progress = plan_progress(plan, self._limits.tcp_pose)
         if monitor is not None:
             monitor.begin(plan, progress)
-        held: float | None = None
+        held: _Grip | None = None
         width = self._gripper.width()
         for index, segment in enumerate(plan.segments):
             on_segment(index, segment.name, index / len(plan.segments))
@@ -152,7 +162,7 @@ class PlanExecutor:
                 raise CancelledError(f"cancelled before '{segment.name}'")
             if segment.trajectory is None:
                 width = self._move_gripper(segment, width, cancelled)
-                was_held, held = held, width if segment.expect_object else None
+                was_held, held = held, self._grip(segment, width)
                 if monitor is not None and held is not None:
                     monitor.grasped()
                 elif monitor is not None and was_held is not None:
@@ -191,7 +201,7 @@ class PlanExecutor:
         self,
         index: int,
         segment: PlanSegment,
-        held: float | None,
+        held: _Grip | None,
         progress: Mapping[int, SegmentProgress],
         monitor: ObjectMonitor | None,
     ) -> list[Watch]:
@@ -245,16 +255,23 @@ class PlanExecutor:
             raise StaleInputError(f'no joint state of {missing}')
         return np.array([now[name] for name in names])
 
+    def _grip(self, segment: PlanSegment, width: float) -> _Grip | None:
+        """Return what a gripper segment that ended at `width` [m] holds; None if it lets go."""
+        if not segment.expect_object:
+            return None
+        config = self._config
+        return _Grip(width, max(config.empty_width, segment.gripper_width + config.empty_margin))
+
     def _fingers(
-        self, segment: PlanSegment, held: float, monitor: ObjectMonitor | None
+        self, segment: PlanSegment, held: _Grip, monitor: ObjectMonitor | None
     ) -> FlowManipError | None:
         """Say whether the hand has become empty."""
         width = self._gripper.width()
-        if width >= max(self._config.empty_width, held - self._config.lost_travel):
+        if width >= held.empty:
             return None
         what = (
-            f"during '{segment.name}' the fingers closed from {held:.3f} to {width:.3f} m: the "
-            'hand is empty'
+            f"during '{segment.name}' the fingers closed from {held.width:.3f} to {width:.3f} m: "
+            'the hand is empty'
         )
         if monitor is None or not monitor.tracking:
             return ObjectLostError(what)

@@ -123,6 +123,32 @@ def test_fingers_that_close_on_the_way_have_lost_the_object(context):
         run(context, make_plan(context), FakeGripper(0.04, holds_for=5))
 
 
+class GivingGripper(FakeGripper):
+    """What it holds gives way after some readings, and the fingers come to rest at `final`."""
+
+    def __init__(self, thickness, final, holds_for=5):
+        super().__init__(thickness, holds_for)
+        self.final = final
+
+    def width(self):
+        self.left -= 1
+        return self.opening if self.left > 0 else self.final
+
+
+def test_a_slanted_wall_that_turns_flush_with_the_fingers_is_not_lost(context):
+    for thickness, flush in ((0.013, 0.004), (0.061, 0.050), (0.027, 0.0035)):
+        run(context, make_plan(context), GivingGripper(thickness, flush))
+
+
+def test_fingers_that_get_where_they_were_sent_have_lost_the_object(context):
+    plan = make_plan(context)
+    grasp = replace(plan.segments[2], gripper_width=0.02)
+    plan = replace(plan, segments=(*plan.segments[:2], grasp, *plan.segments[3:]))
+    run(context, plan, GivingGripper(0.06, 0.024))
+    with pytest.raises(ObjectLostError, match=r'from 0\.060 to 0\.021 m: the hand is empty'):
+        run(context, plan, GivingGripper(0.06, 0.021))
+
+
 def test_fingers_that_did_not_close_hold_nothing(context):
     with pytest.raises(GraspMissedError, match=r'from 80\.0 to 79\.5 mm: something keeps it open'):
         run(context, make_plan(context), FakeGripper(0.0795))
