@@ -17,6 +17,7 @@ from flow_manip_planning.kinematics import Array, pose_errors
 from flow_manip_planning.surroundings import Surroundings
 
 MAX_STEPS = 400
+AS_IT_WAS = 0.01  # [m] from where it was when nothing held it
 RESAMPLINGS = 5  # rounds of splitting until every step is short enough
 MAX_BETWEEN = 0.3  # [rad] between two steps that are interpolated as quaternions
 
@@ -119,7 +120,7 @@ def rests_at_end(
     """Say whether the object ends at most `max_height` above what carries it.
 
     That is the surface below it, or something thin that it is threaded onto, as a handle onto a
-    peg.
+    peg, or whatever carried it before, where it ends as it was.
 
     Args:
         path: the object's.
@@ -128,6 +129,8 @@ def rests_at_end(
         max_height: [m].
     """
     end = transform_points(path.poses[-1], shape)
+    if np.linalg.norm(end - shape, axis=1).max() <= AS_IT_WAS:
+        return True
     lowest = end[:, 2].min()
     surface = float(surroundings.support_at(end[end[:, 2].argmin()]))
     obstacles = surroundings.obstacles

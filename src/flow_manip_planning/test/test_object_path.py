@@ -140,3 +140,13 @@ def test_a_ring_is_released_only_where_it_is_around_a_bar(shift, released):
     end = make_transform(np.array([0.1, 0.0, 0.0]) + np.array(shift))
     path = path_of(flow_of(np.array([np.eye(4), end])))
     assert rests_at_end(path, ring, scene, 0.04) is released
+
+
+def test_what_ends_as_it_was_is_released_wherever_that_is():
+    # It hung there by itself before: what carries it is too close to it to be told from it.
+    nothing, ring = np.empty((0, 3)), cube() + np.array([0.0, 0.0, 0.3])
+    scene = Surroundings(0.0, nothing, ring, 0.008)
+    for shift, released in ((0.004, True), (0.05, False)):
+        end = make_transform([0.0, shift, 0.0])
+        path = path_of(flow_of(np.array([np.eye(4), end])))
+        assert rests_at_end(path, ring, scene, 0.04) is released
