@@ -11,7 +11,9 @@ into view is added to what is known.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+import warnings
 
 import cv2
 import numpy as np
@@ -40,6 +42,8 @@ class RigidConfig:
         track_weight: of a textured point's track against one surface point.
         inlier_distance: matched nearer than this a surface point is explained [m].
         min_inliers: share of the points in sight that must be explained.
+        sure_inliers: share from which no other start is tried.
+        search: how far around a lost thing is looked for [m].
         min_visible: surface points that must be in sight.
         grow_after: turn since surface was last added, before more is [rad].
     """
@@ -54,6 +58,8 @@ class RigidConfig:
     track_weight: float = field(default=0.5, metadata={'doc': 'Of a track'})
     inlier_distance: float = field(default=0.006, metadata={'doc': 'Explained [m]'})
     min_inliers: float = field(default=0.5, metadata={'doc': 'Share explained'})
+    sure_inliers: float = field(default=0.85, metadata={'doc': 'No other start is tried'})
+    search: float = field(default=0.12, metadata={'doc': 'Around a lost thing [m]'})
     min_visible: int = field(default=12, metadata={'doc': 'Points in sight'})
     grow_after: float = field(default=0.2, metadata={'doc': 'Turn before surface is added [rad]'})
 
@@ -103,14 +109,13 @@ class RigidRegion:
         self._rng = np.random.default_rng(0)
         self.pose, self._velocity = np.eye(4), np.zeros(6)
         self.found, self.inliers = True, 1.0
-        normals = surface_normals(depth, camera)
+        normals = surface_normals(depth, mask, camera)
         usable = mask & np.isfinite(normals).all(axis=2)
         cloud = cloud_of(frame, depth, usable, camera, config.color_weight)
         keep = self._draw(len(cloud.points), config.model_points)
         self._points, self._colors = cloud.points[keep], cloud.colors[keep]
         self._normals = normals[cloud.pixels[keep, 1], cloud.pixels[keep, 0]]
         self._grown_at = np.eye(4)
-        self._first = (depth, blurred_colors(frame, config.color_weight), mask)
 
     @property
     def usable(self) -> bool:
@@ -139,16 +144,14 @@ class RigidRegion:
         """
         guess = exp_motion(self._velocity) @ self.pose
         best = None
-        for start in (guess, self.pose, self._from_tracks(tracked)):
-            if start is None or not self.usable:
-                continue
+        for start in self._starts(guess, frame, depth, tracked):
             cloud = self._around(frame, depth, start)
             if len(cloud.points) < self._config.min_visible:
                 continue
             pose, inliers, fit = self._fit(cloud, depth, start, tracked)
             if best is None or fit > best[2]:
                 best = (pose, inliers, fit)
-            if inliers > 0.85:
+            if inliers > self._config.sure_inliers:
                 break
         self._take(best)
         if self.found:
@@ -161,6 +164,62 @@ class RigidRegion:
         return seen_at(points, depth, self._camera, 2.0 * self._config.inlier_distance)
 
     # -------------------------------------------------------------- fitting
+
+    def _starts(
+        self,
+        guess: Array,
+        frame: NDArray[np.uint8],
+        depth: NDArray[np.float32],
+        tracked: tuple[Array, Array] | None,
+    ) -> Iterator[Array]:
+        """Give poses to start from, the likeliest first; later ones cost more to find."""
+        if not self.usable:
+            return
+        yield guess
+        yield self.pose
+        if (moved := self._from_tracks(tracked)) is not None:
+            yield moved
+        if (found := self._search(frame, depth, guess)) is not None:
+            yield found
+
+    def _search(
+        self, frame: NDArray[np.uint8], depth: NDArray[np.float32], guess: Array
+    ) -> Array | None:
+        """Return the guess shifted in the image to where colour and depth fit best.
+
+        None where less than half of the points fit anywhere.
+        """
+        config = self._config
+        keep = self._draw(len(self._points), 120)
+        here = transform_points(guess, self._points[keep])
+        facing = (self._normals[keep] @ guess[:3, :3].T * here).sum(axis=1) < 0
+        here, colors = here[facing], self._colors[keep][facing]
+        if len(here) < config.min_visible or (here[:, 2] < 0.05).any():
+            return None
+        radius = config.search * self._camera.fx / float(np.median(here[:, 2]))
+        line = np.arange(-radius, radius + 1, max(3.0, radius / 12))
+        shifts = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+        pixels = np.rint(self._camera.project(here)[None] + shifts[:, None]).astype(int)
+        height, width = depth.shape
+        inside = ((pixels >= 0) & (pixels < [width, height])).all(axis=2)
+        u, v = np.where(inside, pixels[..., 0], 0), np.where(inside, pixels[..., 1], 0)
+        seen = weighted_colors(frame[v, u], config.color_weight)
+        alike = inside & (np.linalg.norm(seen - colors, axis=2) < 0.1 * config.color_weight)
+        nearer = depth[v, u] - here[:, 2]
+        with np.errstate(invalid='ignore'), warnings.catch_warnings():
+            warnings.simplefilter('ignore', RuntimeWarning)  # nothing alike at that shift
+            offset = np.nanmedian(np.where(alike, nearer, np.nan), axis=1)
+            alike &= np.abs(nearer - offset[:, None]) < config.first_reach
+        share = alike.mean(axis=1)
+        best = int(share.argmax())
+        if share[best] < 0.5:
+            return None
+        depth_there = float(np.median(here[:, 2])) + offset[best]
+        across = shifts[best] * depth_there / [self._camera.fx, self._camera.fy]
+        middle = here.mean(axis=0)
+        start = guess.copy()
+        start[:3, 3] += [*(across + middle[:2] * offset[best] / middle[2]), offset[best]]
+        return start
 
     def _from_tracks(self, tracked: tuple[Array, Array] | None) -> Array | None:
         """Return the present pose moved by the tracks' median; None where there are too few."""
@@ -324,30 +383,55 @@ def log_motion(motion: Array) -> Array:
     return np.concatenate([Rotation.from_matrix(motion[:3, :3]).as_rotvec(), motion[:3, 3]])
 
 
-def surface_normals(depth: NDArray[np.float32], camera: CameraModel) -> Array:
-    """Return (H, W, 3) unit normals toward the camera, NaN at edges and where depth is unknown.
+def surface_normals(
+    depth: NDArray[np.float32], mask: NDArray[np.bool_], camera: CameraModel, side: int = 7
+) -> Array:
+    """Return (H, W, 3) unit normals toward the camera, NaN where the mask or its depth has gaps.
 
-    Differences over five pixels; a pixel whose neighbours' depths do not continue is an edge.
+    Inverse depth is linear in the image on every plane; a plane is fitted to the masked pixels
+    of a square of `side` px around each.
+
+    Args:
+        depth: (H, W) metres, NaN unknown.
+        mask: (H, W) pixels of one thing; what lies around it does not count.
+        camera: of the image.
+        side: of the square [px].
     """
-    height, width = depth.shape
-    u, v = np.meshgrid(np.arange(width), np.arange(height))
-    points = camera.deproject(np.stack([u, v], axis=-1), depth)
-    smooth = cv2.blur(points, (3, 3))
-    across, down = np.full_like(points, np.nan), np.full_like(points, np.nan)
-    across[:, 1:-1] = smooth[:, 2:] - smooth[:, :-2]
-    down[1:-1] = smooth[2:] - smooth[:-2]
-    normals = np.cross(down, across)
-    length = np.linalg.norm(normals, axis=2, keepdims=True)
+    normals = np.full((*depth.shape, 3), np.nan)
+    rows, columns = np.nonzero(mask & (depth > 0))
+    if not len(rows):
+        return normals
+    box = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    usable = mask[box] & (depth[box] > 0)
+    v, u = np.mgrid[box].astype(np.float64)
+    middle = np.array([u.mean(), v.mean()])
+    terms = np.stack([u - middle[0], v - middle[1], np.ones_like(u)], axis=-1)
     with np.errstate(invalid='ignore', divide='ignore'):
-        normals /= length
-        normals[(normals * points).sum(axis=2) > 0] *= -1
+        inverse = np.where(usable, 1.0 / depth[box], 0.0)
+    terms *= usable[..., None]
+
+    def around(values: Array) -> Array:
+        return cv2.boxFilter(
+            values, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT
+        )
+
+    count = around(usable.astype(np.float64))
+    moments = np.stack([around(terms * terms[..., i : i + 1]) for i in range(3)], axis=-1)
+    right = around(terms * inverse[..., None])
+    # Fewer pixels, or all in a line, fix no plane.
+    fixed = usable & (count >= 0.3 * side * side)
+    fixed &= np.linalg.det(np.where(fixed[..., None, None], moments, np.eye(3))) > 1.0
+    a, b, c = np.linalg.solve(moments[fixed], right[fixed][..., None])[..., 0].T
+    focus = c + a * (camera.cx - middle[0]) + b * (camera.cy - middle[1])
+    found = -np.stack([a * camera.fx, b * camera.fy, focus], axis=-1)
+    normals[box][fixed] = found / np.linalg.norm(found, axis=-1, keepdims=True)
     return normals
 
 
-def blurred_colors(frame: NDArray[np.uint8], weight: float) -> Array:
-    """Return (H, W, 3) colours, brightness counted half as much as hue: light changes it."""
-    image = frame.astype(np.float32) / 255.0
-    mean = image.mean(axis=2, keepdims=True)
+def weighted_colors(frame: NDArray[np.uint8], weight: float) -> Array:
+    """Return (..., 3) colours as lengths, brightness counted less than hue: light changes it."""
+    image = frame.astype(np.float64) / 255.0
+    mean = image.mean(axis=-1, keepdims=True)
     return weight * ((image - mean) + 0.4 * mean)
 
 
@@ -362,7 +446,7 @@ def cloud_of(
     """Return the points of the masked pixels with depth; `offset` is (u, v) of the first pixel."""
     rows, columns = np.nonzero(mask & np.isfinite(depth))
     pixels = np.stack([columns, rows], axis=1)
-    colors = blurred_colors(frame[rows, columns][None], color_weight)[0].astype(np.float64)
+    colors = weighted_colors(frame[rows, columns], color_weight)
     whole = pixels + np.array(offset)
     return Cloud(camera.deproject(whole, depth[rows, columns]), colors, whole)
 
