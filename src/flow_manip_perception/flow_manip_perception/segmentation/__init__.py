@@ -50,6 +50,8 @@ class VideoSegmenter(Protocol):
 SEGMENTERS: Registry[Segmenter] = Registry(
     'segmentation',
     {
+        'ground_truth': 'flow_manip_mujoco.segmentation:GroundTruthSegmenter',
+        'grounded_sam2': 'flow_manip_perception.segmentation.grounded_sam2:GroundedSam2',
         'remote': 'flow_manip_perception.segmentation.remote:RemoteSegmenter',
         'tabletop': 'flow_manip_perception.segmentation.tabletop:TabletopSegmenter',
     },
