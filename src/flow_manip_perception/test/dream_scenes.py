@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,3 +168,48 @@ def grid(mask: NDArray[np.bool_], step: int = 3) -> Array:
     rows, columns = np.nonzero(mask)
     keep = (rows % step == 0) & (columns % step == 0)
     return np.stack([columns[keep], rows[keep]], axis=1).astype(float)
+
+
+class TrueTracks:
+    """A tracker that knows the scene; noise and zoom are put on top.
+
+    It can start at any frame: the video it is given is the end of the dream's.
+
+    Attributes:
+        starts: frames that it was started at.
+    """
+
+    def __init__(self, dream: Dream, noise: float = 0.0, zoom: Array | None = None) -> None:
+        """Keep the dream; `zoom` is (T,) focal length over the first frame's."""
+        self.dream, self.noise = dream, noise
+        self.zoom = np.ones(len(dream.boxes)) if zoom is None else zoom
+        self.starts: list[int] = []
+
+    def track(self, video: Video, queries: NDArray, **_: Any) -> PointTracks:
+        """See `PointTracker.track`."""
+        first = len(self.dream.boxes) - video.num_frames
+        self.starts.append(first)
+        rest = slice(first, None)
+        dream = replace(
+            self.dream,
+            video=video,
+            cameras=self.dream.cameras[rest],
+            boxes=self.dream.boxes[rest],
+            masks=self.dream.masks[rest],
+        )
+        tracks = dream.tracks(np.asarray(queries, dtype=float), self.noise, seed=first)
+        middle = np.array([CAMERA.cx, CAMERA.cy])
+        zoom = (self.zoom[rest] / self.zoom[first])[:, None, None]
+        pixels = (tracks.points - middle) * zoom + middle
+        return PointTracks(pixels, tracks.confidence, video.times)
+
+
+def wandering(num_steps: int) -> Array:
+    """Return (T, 4, 4) poses of a camera that goes aside, up and turns."""
+    return np.stack(
+        [
+            make_transform([0.1 * s, 0.15 * s, 0.05 * s], rotation_about([0.3, 0.2, 1], 0.15 * s))
+            @ EYE
+            for s in np.linspace(0, 1, num_steps)
+        ]
+    )
