@@ -35,7 +35,7 @@ class CheckConfig:
 
     Attributes:
         tolerance: largest distance of the object from the end of its flow [m].
-        tolerance_degrees: largest rotation from it.
+        tolerance_degrees: largest rotation from it, except of what was hung up and swings.
         tolerance_in: largest horizontal distance where it was put into something, in which it
             rolls or slides [m].
         search_radius: how far around the predicted place it is looked for by colour [m].
@@ -103,6 +103,11 @@ def is_loose(instruction: Instruction) -> bool:
     """Say whether the object is put into something in which it rolls or slides as it likes."""
     puts = instruction.action in ('put', 'open_and_put') and instruction.relation == 'in'
     return puts and not INSERTING.search(instruction.text)
+
+
+def swings(instruction: Instruction) -> bool:
+    """Say whether the object ends hanging: by its weight, however the hand held it."""
+    return instruction.action == 'hang'
 
 
 class GoalChecker:
@@ -175,8 +180,9 @@ class GoalChecker:
         offset = transform_points(alignment.T_actual_expected, center) - center
         inside = is_loose(instruction)
         metres = float(np.linalg.norm(offset[:2] if inside else offset))
-        # What lies in a bowl has rolled there: its rotation says nothing about success.
-        degrees = float('nan') if inside else alignment.degrees
+        # What lies in a bowl has rolled there, and what hangs has swung: its rotation says nothing
+        # about success.
+        degrees = float('nan') if inside or swings(instruction) else alignment.degrees
         turned = '' if math.isnan(degrees) else f' and turned by {degrees:.0f} degrees'
         sentence = f'{name} is {metres * 1000:.0f} mm from where its flow ends{turned}'
         return GoalCheck(metres, degrees, sentence, found)

@@ -111,6 +111,20 @@ def test_a_mask_that_runs_into_a_neighbour_does_not_move_the_object():
     assert measure(GOAL, segment=merged).error_metres < 0.01
 
 
+def test_what_hangs_may_swing_but_not_fall():
+    hang = parse_instruction('hang the red cube on the plate')
+    place = scene.RED_CUBE.moved(GOAL).pose[:3, 3]
+    turn = rotation_about((0, 0, 1), 0.6)
+    swung = make_transform(place - turn @ place, turn) @ GOAL
+    check = measure(swung, instruction=hang)
+    assert check.error_metres < 0.015
+    assert math.isnan(check.error_degrees)
+    with pytest.raises(GoalNotReachedError, match='limit is 20 degrees'):
+        measure(swung)
+    with pytest.raises(GoalNotReachedError, match='limit is 30 mm'):
+        measure(make_transform((0.05, 0.0, 0.0)) @ GOAL, instruction=hang)
+
+
 def test_an_object_that_is_nowhere_in_plain_view_is_not_reached():
     with pytest.raises(GoalNotReachedError, match=r'not found again.*in view.*no red cube'):
         measure(None, segment=absent)
