@@ -197,6 +197,9 @@ def _add_finger(hand: mujoco.MjsBody, name: str, joint: str, half_turn: bool) ->
         condim=4,
         friction=[1.0, 0.01, 0.0001],
         solref=[0.004, 1.0],
+        # Hard, whatever is held, or it creeps out of the hand: the mix is nearly the pad's own.
+        solimp=[0.99, 0.999, 0.001, 0.5, 2.0],
+        solmix=100.0,
         **_ROBOT_COLLISION,
     )
     finger.add_geom(
