@@ -22,6 +22,8 @@ from flow_manip_core.errors import (
     VideoFailedError,
 )
 from flow_manip_world_model.flow import create_flow_generator
+from flow_manip_world_model.flow.lifting import FlowAlone, LiftJob
+from flow_manip_world_model.flow.workers import lift
 from flow_manip_world_model.progress import finished_candidates
 
 TEXT = 'put the red block on the right'
@@ -160,6 +162,15 @@ def test_whoever_listens_sees_every_video_and_what_became_of_it(dream):
     assert heard[0][1].flow.num_points == 20
     assert isinstance(heard[1][1], ImplausibleVideoError)
     assert isinstance(heard[2][1], TracksLostError)
+
+
+def test_only_who_listens_gets_more_than_the_flow_back_from_a_process(dream):
+    heard = {}
+    dream('good', processes=2, on_dream=lambda n, video, what: heard.update({n: what}))
+    assert type(heard[0]).__name__ == 'Lifted'
+    job = LiftJob(0, make_video(make_observation()[0]), *make_observation())
+    lifter = ScriptedLifter(ScriptedLifter.Config(), None, None, None)
+    assert isinstance(lift(lifter, job, lambda event: None).lifted, FlowAlone)
 
 
 def test_a_cancel_while_a_video_is_lifted_ends_the_goal_at_once(dream):

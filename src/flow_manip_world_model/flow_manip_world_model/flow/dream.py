@@ -174,7 +174,8 @@ class DreamFlow:
                 except FlowManipError as error:
                     dream.drop(number, error)
                     continue
-                self._workers.submit(LiftJob(number, video, observation, masks[0]))
+                whole = self.on_dream is not None
+                self._workers.submit(LiftJob(number, video, observation, masks[0], whole))
                 # Videos are large: no more of them wait than there is work for.
                 self._collect(dream, at_most=self._config.processes)
             self._collect(dream, at_most=0)

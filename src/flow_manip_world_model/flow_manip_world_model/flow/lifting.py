@@ -28,6 +28,13 @@ class LiftedVideo(Protocol):
     flow: ObjectFlow
 
 
+@dataclass(frozen=True)
+class FlowAlone:
+    """What is left of a lifted video where nobody wants the rest."""
+
+    flow: ObjectFlow
+
+
 class VideoLifter(Protocol):
     """Turns a video into the flow of one object."""
 
@@ -113,12 +120,15 @@ class LiftJob:
         video: checked.
         observation: that it begins with.
         mask: of the object that moves.
+        whole: everything that is computed is wanted, not the flow alone: depth is as large as the
+            video itself, and has to come back from where it was computed.
     """
 
     number: int
     video: Video
     observation: Observation
     mask: Mask
+    whole: bool = False
 
 
 @dataclass(frozen=True)

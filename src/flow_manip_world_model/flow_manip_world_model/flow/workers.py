@@ -18,7 +18,13 @@ import traceback
 from typing import Any, Protocol
 
 from flow_manip_core.errors import CancelledError, FlowManipError, PeerLostError, StageTimeoutError
-from flow_manip_world_model.flow.lifting import LiftEvent, LiftingRecipe, LiftJob, VideoLifter
+from flow_manip_world_model.flow.lifting import (
+    FlowAlone,
+    LiftEvent,
+    LiftingRecipe,
+    LiftJob,
+    VideoLifter,
+)
 from flow_manip_world_model.progress import never_cancelled
 
 POLL = 0.01  # [s] how often waiting looks at its limits
@@ -97,7 +103,7 @@ def lift(
         return LiftEvent(job.number, error=error)
     except Exception:  # a bug is told as one, with its traceback
         return LiftEvent(job.number, error=traceback.format_exc())
-    return LiftEvent(job.number, lifted=lifted)
+    return LiftEvent(job.number, lifted=lifted if job.whole else FlowAlone(lifted.flow))
 
 
 class ProcessWorkers:
