@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from flow_manip_core.errors import BackendError, ConfigurationError
+from flow_manip_core.errors import BackendError, CancelledError, ConfigurationError
 from flow_manip_core.registry import INSTALL_COMMANDS
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -135,3 +136,23 @@ def square_side(config: Any) -> int:
     if size is None:
         size = config.prompt_encoder_config.image_size
     return int(size[0] if isinstance(size, (list, tuple)) else size)
+
+
+@contextmanager
+def interruptible(model: Any, cancelled: Callable[[], bool], doing: str) -> Iterator[None]:
+    """Let a model be cancelled between any two of its layers.
+
+    Raises:
+        CancelledError: `cancelled` said so; out of the call of the model.
+    """
+
+    def look(module: Any, args: Any) -> None:
+        if cancelled():
+            raise CancelledError(f'cancelled while {doing}')
+
+    hooks = [module.register_forward_pre_hook(look) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

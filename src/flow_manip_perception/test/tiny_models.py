@@ -97,3 +97,20 @@ def save_sam2_video(folder, side=64):
     )  # fmt: skip
     transformers.Sam2VideoModel(config).save_pretrained(folder)
     return str(folder)
+
+
+def save_depth_anything(folder, kind='relative'):
+    """Save a tiny Depth Anything; `kind` as checkpoints name it: relative or metric."""
+    torch.manual_seed(0)
+    config = transformers.DepthAnythingConfig(
+        backbone_config=transformers.Dinov2Config(
+            image_size=28, patch_size=14, hidden_size=16, num_hidden_layers=4,
+            num_attention_heads=2, mlp_ratio=1, out_indices=[1, 2, 3, 4],
+            reshape_hidden_states=False, apply_layernorm=True, initializer_range=0.3,
+        ),
+        patch_size=14, reassemble_hidden_size=16, neck_hidden_sizes=[8, 8, 16, 16],
+        fusion_hidden_size=8, head_hidden_size=8, depth_estimation_type=kind, max_depth=5,
+        initializer_range=0.1,
+    )  # fmt: skip
+    transformers.DepthAnythingForDepthEstimation(config).save_pretrained(folder)
+    return str(folder)

@@ -26,6 +26,7 @@ from flow_manip_core.robot import Context
 from flow_manip_core.video import Video
 from flow_manip_perception.pretrained import (
     image_tensor,
+    interruptible,
     load_model,
     ModelRuntime,
     require,
@@ -239,7 +240,7 @@ class GroundedSam2Video:
 
         Raises:
             InvalidInputError: the mask is not of the video's size.
-            CancelledError: `cancelled` said so, between two frames.
+            CancelledError: `cancelled` said so, between two layers of the model.
             BackendError: the model cannot be loaded.
         """
         if mask.pixels.shape != video.frames.shape[1:3]:
@@ -256,7 +257,8 @@ class GroundedSam2Video:
             if cancelled():
                 raise CancelledError(f'cancelled at frame {t} of {video.num_frames}')
             frame = image_tensor(video.frames[t : t + 1], (side, side), model)
-            found = model(inference_session=session, frame=frame, frame_idx=t)
+            with interruptible(model, cancelled, f'a mask was followed to frame {t}'):
+                found = model(inference_session=session, frame=frame, frame_idx=t)
             result[t] = upsampled(found.pred_masks[:1], *mask.pixels.shape)
             forget(session, t, model.config)
         result[0] = mask.pixels
