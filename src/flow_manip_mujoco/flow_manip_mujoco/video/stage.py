@@ -128,10 +128,11 @@ class Stage:
     def _set_sensor(self) -> None:
         """Give the model's camera the intrinsics of the pictures."""
         camera, number = self._camera, self.model.camera(self._name).id
-        centred = [camera.cx - (camera.width - 1) / 2, camera.cy - (camera.height - 1) / 2]
+        # MuJoCo counts the principal point from the picture's middle, to the left and up.
+        aside = [(camera.width - 1) / 2 - camera.cx, (camera.height - 1) / 2 - camera.cy]
         self.model.cam_resolution[number] = camera.width, camera.height
         self.model.cam_sensorsize[number] = np.array([camera.width, camera.height]) * _PIXEL
-        self._intrinsic = np.array([camera.fx, camera.fy, *centred]) * _PIXEL
+        self._intrinsic = np.array([camera.fx, camera.fy, *aside]) * _PIXEL
 
     def _pose(self, take: Take, frame: int) -> None:
         """Put everything where a frame wants it."""

@@ -67,8 +67,10 @@ class VideoTruth:
 
 
 def video_key(video: Video) -> bytes:
-    """Return what tells a video from others, thinned or copied: its first and last frame."""
-    digest = hashlib.blake2b(digest_size=16)
-    for frame in (video.frames[0], video.frames[-1]):
+    """Return what tells a video from others, copied or thinned: words, seed, its two ends."""
+    digest = hashlib.blake2b(f'{video.seed} {video.prompt}'.encode(), digest_size=16)
+    ends = [video.frames[0], video.frames[-1]]
+    ends += [] if video.depth is None else [video.depth[0]]
+    for frame in ends:
         digest.update(np.ascontiguousarray(frame).data)
     return digest.digest()
