@@ -19,6 +19,7 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
+            'depth_node = flow_manip_perception.ros.depth_node:main',
             'segmentation_node = flow_manip_perception.ros.segmentation_node:main',
         ]
     },
