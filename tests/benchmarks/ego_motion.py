@@ -152,9 +152,7 @@ def room_rows(folder: Path, context: Context, pictures: Path | None) -> list[dic
     return [
         *rows,
         row('handheld_pose_difference', 1e3 * shift, 'mm', **common),
-        row(
-            'handheld_turn_difference', float(np.degrees(np.median(errors[:, 1]))), 'deg', **common
-        ),
+        row('handheld_turn_difference', float(np.degrees(turn)), 'deg', **common),
     ]
 
 
