@@ -11,7 +11,7 @@ RUN pip install --upgrade "pip>=25.1" && pip install --group runtime --group mod
 COPY config config
 COPY src src
 ENV FLOW_MANIP_CONFIG=/flow_manip/config \
-    PYTHONPATH=/flow_manip/src/flow_manip_core:/flow_manip/src/flow_manip_perception:/flow_manip/src/flow_manip_world_model:/flow_manip/src/flow_manip_planning:/flow_manip/src/flow_manip_control:/flow_manip/src/flow_manip_mujoco:/flow_manip/src/flow_manip_task
+    PYTHONPATH=/flow_manip/src/flow_manip_core:/flow_manip/src/flow_manip_perception:/flow_manip/src/flow_manip_world_model:/flow_manip/src/flow_manip_planning:/flow_manip/src/flow_manip_control:/flow_manip/src/flow_manip_mujoco:/flow_manip/src/flow_manip_learning:/flow_manip/src/flow_manip_task
 EXPOSE 8110
 # Reachable from other machines, so it refuses to start without FLOW_MANIP_TOKEN.
 ENTRYPOINT ["python", "src/flow_manip_task/bin/flow_manip", "serve", "--host", "0.0.0.0"]

@@ -23,6 +23,8 @@ ALLOWED = {
     'flow_manip_planning': SIDE_BY_SIDE,
     'flow_manip_control': SIDE_BY_SIDE,
     'flow_manip_mujoco': SIDE_BY_SIDE,
+    'flow_manip_learning': set(PACKAGES)
+    - {'flow_manip', 'flow_manip_learning', 'flow_manip_task'},
     'flow_manip_task': {p for p in PACKAGES if p not in ('flow_manip', 'flow_manip_task')},
     'flow_manip': set(PACKAGES) - {'flow_manip'},
 }

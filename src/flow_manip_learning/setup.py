@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+from setuptools import find_packages, setup
+
+package_name = 'flow_manip_learning'
+
+setup(
+    name=package_name,
+    version='0.1.0',
+    packages=find_packages(exclude=['test']),
+    package_data={package_name: ['dataset/*.md', 'training/configs/*.yaml']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{package_name}']),
+        (f'share/{package_name}', ['package.xml']),
+    ],
+    install_requires=['setuptools'],
+    zip_safe=True,
+    maintainer='flow_manip maintainers',
+    maintainer_email='flow-manip@example.org',
+    description='Datasets of 3D object flow, where they come from, training and reports',
+    license='Apache-2.0',
+    extras_require={'test': ['pytest']},
+)
