@@ -24,7 +24,7 @@ _FINGERS = (
     ((0.000, -0.024, 0.010), (0.000, -0.034, _PALM)),
     ((0.022, -0.022, 0.005), (0.026, -0.030, _PALM)),
 )
-_WRIST, _ELBOW = (0.0, 0.0, -0.13), (0.0, 0.0, -0.40)
+_WRIST, _ELBOW = (0.0, 0.0, -0.13), (0.0, 0.0, -0.80)
 
 
 def hand_poses(take: Take, contact: Array, approach_frames: int) -> Array:
