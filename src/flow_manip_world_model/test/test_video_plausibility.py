@@ -8,6 +8,7 @@ import pytest
 
 from flow_manip_core.errors import CancelledError, ConfigurationError, ImplausibleVideoError
 from flow_manip_world_model.video.plausibility import (
+    _small,
     changed_share,
     check_video,
     matched_share,
@@ -65,6 +66,24 @@ def test_a_jump_to_another_view_is_a_cut_with_the_frame_and_the_numbers(seen):
             check_video(video, *seen, LIMITS)
 
 
+def test_a_cut_to_a_view_close_by_is_still_a_cut(seen):
+    near = with_frames(make_video(seen[0]), lambda n, frame: shifted(frame, 40.0 * (n >= 5)))
+    with pytest.raises(ImplausibleVideoError, match='frame 5 of 9'):
+        check_video(near, *seen, LIMITS)
+
+
+def test_few_frames_a_second_are_no_cut(seen):
+    def hand(number, frame):
+        frame = shifted(frame, 12.0 * number, 5.0 * number)
+        frame[:, 20 * number : 20 * number + 90] = (190, 150, 120)
+        return frame
+
+    video = with_frames(make_video(seen[0]), lambda n, frame: hand(n, frame) if n else frame)
+    changed = [changed_share(_small(a), _small(b)) for a, b in zip(video.frames, video.frames[1:])]
+    assert max(changed) > 0.3  # much changes, but it always does
+    check_video(video, *seen, LIMITS)
+
+
 def test_a_video_of_something_else_is_refused(seen):
     with pytest.raises(ImplausibleVideoError, match='does not show what the camera sees'):
         check_video(make_video(seen[0], 'stranger'), *seen, LIMITS)
@@ -91,8 +110,8 @@ def test_a_cancel_is_seen_between_frames(seen):
 
 
 def test_limits_that_are_no_shares_are_refused():
-    with pytest.raises(ConfigurationError, match='max_changed_share'):
-        VideoCheckConfig(max_changed_share=40.0)
+    with pytest.raises(ConfigurationError, match='max_jump'):
+        VideoCheckConfig(max_jump=40.0)
 
 
 def test_flat_pictures_say_nothing():

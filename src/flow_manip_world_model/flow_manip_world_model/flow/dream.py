@@ -22,6 +22,7 @@ from flow_manip_core.errors import (
     ConfigurationError,
     FailureStage,
     FlowManipError,
+    ImplausibleVideoError,
     InvalidInputError,
     PeerLostError,
     StageTimeoutError,
@@ -156,33 +157,40 @@ class DreamFlow:
         dream.on_dream = self.on_dream
         if isinstance(self._workers, InlineWorkers):
             self._workers.on_progress, self._workers.cancelled = dream.lifting, cancelled
+        videos = self._videos.generate(
+            observation,
+            instruction,
+            goal_image=goal_image,
+            num_videos=count,
+            seed=seed,
+            on_failed=dream.drop,
+            on_progress=dream.imagining,
+            cancelled=cancelled,
+        )
         try:
-            videos = self._videos.generate(
-                observation,
-                instruction,
-                goal_image=goal_image,
-                num_videos=count,
-                seed=seed,
-                on_failed=dream.drop,
-                on_progress=dream.imagining,
-                cancelled=cancelled,
-            )
             for video in videos:
-                number = dream.take(video)
-                try:
-                    check_video(video, observation, masks[0], self._config.check, cancelled)
-                except FlowManipError as error:
-                    dream.drop(number, error)
-                    continue
-                whole = self.on_dream is not None
-                self._workers.submit(LiftJob(number, video, observation, masks[0], whole))
+                self._begin(dream, video)
                 # Videos are large: no more of them wait than there is work for.
                 self._collect(dream, at_most=self._config.processes)
             self._collect(dream, at_most=0)
         except BaseException:
             self._workers.kill()
             raise
+        finally:
+            # It may hold a renderer or a connection.
+            getattr(videos, 'close', lambda: None)()
         return dream.flows()
+
+    def _begin(self, dream: _Dream, video: Video) -> None:
+        """Look at a video, then have it lifted."""
+        number = dream.take(video)
+        try:
+            check_video(video, dream.observation, dream.mask, self._config.check, dream.cancelled)
+        except ImplausibleVideoError as error:
+            dream.drop(number, error)
+            return
+        whole = self.on_dream is not None
+        self._workers.submit(LiftJob(number, video, dream.observation, dream.mask, whole))
 
     def close(self) -> None:
         """End the processes that lift; the next goal starts new ones."""

@@ -5,7 +5,8 @@ Two failures of generators are seen in the pictures alone: the video does not be
 camera saw (then nothing in it is where it is in the room), and it cuts to another view (then no
 point can be followed). Both are told apart from what videos may do: flicker changes all pixels by
 one gain and offset, which correlation does not see; an object that moves changes few parts of the
-picture; a slow camera changes none of them much from one frame to the next.
+picture; a camera that moves, or few frames a second, change many, but at every frame. A cut is one
+step that stands out of its own clip.
 """
 
 from __future__ import annotations
@@ -39,21 +40,24 @@ class VideoCheckConfig:
         min_first_correlation: of grey values of the first frame and the observation.
         max_first_difference: mean difference of colours on the object's pixels in the first frame
             [0..255].
-        max_changed_share: of the textured parts of a frame that may look different in the next.
-        min_matched_share: of corners that must be found near their place in the next frame, where
-            more parts changed than that.
+        max_jump: share of a frame's textured parts that may look different in the next one, beyond
+            `usual_factor` times what is usual in the clip.
+        usual_factor: see there.
+        min_matched: share of corners that must be found near their place in the next frame where
+            more changed than that, relative to the frames beside.
         max_corner_motion: how far a corner may move between frames, as a share of the diagonal.
     """
 
     min_first_correlation: float = 0.7
     max_first_difference: float = 40.0
-    max_changed_share: float = 0.5
-    min_matched_share: float = 0.3
+    max_jump: float = 0.15
+    usual_factor: float = 4.0
+    min_matched: float = 0.6
     max_corner_motion: float = 0.1
 
     def __post_init__(self) -> None:
         """Refuse shares that are none."""
-        for name in ('max_changed_share', 'min_matched_share', 'max_corner_motion'):
+        for name in ('max_jump', 'min_matched', 'max_corner_motion'):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigurationError(f'{name} is {getattr(self, name)}, expected 0..1')
 
@@ -115,25 +119,38 @@ def _check_first(
 
 
 def _check_cuts(video: Video, config: VideoCheckConfig, cancelled: Callable[[], bool]) -> None:
-    """Compare neighbouring frames; ask for corners only where much changed."""
+    """Compare neighbouring frames; ask for corners only where much more changed than usual."""
+    changes = np.empty(video.num_frames - 1)
     previous = _small(video.frames[0])
-    for number in range(1, video.num_frames):
+    for step in range(len(changes)):
         if cancelled():
-            raise CancelledError(f'cancelled while looking at frame {number}')
-        current = _small(video.frames[number])
-        changed = changed_share(previous, current)
-        if changed > config.max_changed_share:
-            matched = matched_share(
-                video.frames[number - 1], video.frames[number], config.max_corner_motion
-            )
-            if matched < config.min_matched_share:
-                raise ImplausibleVideoError(
-                    f'the video cuts at frame {number} of {video.num_frames}: '
-                    f'{100 * changed:.0f} % of the picture changed (limit '
-                    f'{100 * config.max_changed_share:.0f} %) and {100 * matched:.0f} % of its '
-                    f'corners were found again (at least {100 * config.min_matched_share:.0f} %)'
-                )
+            raise CancelledError(f'cancelled while looking at frame {step + 1}')
+        current = _small(video.frames[step + 1])
+        changes[step] = changed_share(previous, current)
         previous = current
+    usual = float(np.median(changes))
+    for step in np.flatnonzero(changes > config.max_jump + config.usual_factor * usual):
+        if cancelled():
+            raise CancelledError(f'cancelled while looking at frame {step + 1}')
+        _check_step(video, int(step), changes[step], usual, config)
+
+
+def _check_step(
+    video: Video, step: int, changed: float, usual: float, config: VideoCheckConfig
+) -> None:
+    """Refuse the step from one frame to the next if its corners are gone and others' are not."""
+    beside = [n for n in (step - 1, step + 1) if 0 <= n < video.num_frames - 1]
+    found, *others = (
+        matched_share(video.frames[n], video.frames[n + 1], config.max_corner_motion)
+        for n in (step, *beside)
+    )
+    needed = config.min_matched * max(others, default=1.0)
+    if found < needed:
+        raise ImplausibleVideoError(
+            f'the video cuts at frame {step + 1} of {video.num_frames}: {100 * changed:.0f} % of '
+            f'the picture changed (usual here: {100 * usual:.0f} %) and {100 * found:.0f} % of '
+            f'its corners were found again (at least {100 * needed:.0f} % are needed)'
+        )
 
 
 def correlation(first: NDArray, second: NDArray) -> float:
