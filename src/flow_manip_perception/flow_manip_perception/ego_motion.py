@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -29,6 +28,12 @@ from flow_manip_core.point_tracks import PointTracks
 from flow_manip_core.rigid import fit_rigid_transforms
 from flow_manip_core.transforms import invert_transform, transform_points
 from flow_manip_core.video import Video
+from flow_manip_perception.background import (
+    background_queries,
+    check_cut,
+    check_jump,
+    stands_still,
+)
 from flow_manip_perception.camera_pose import refine_pose
 from flow_manip_perception.depth import never
 from flow_manip_perception.depth_sampling import depth_edges, sample_depth
@@ -36,8 +41,6 @@ from flow_manip_perception.tracking import PointTracker
 
 Array = NDArray[np.float64]
 Cancelled = Callable[[], bool]
-MIN_TEXTURE = 4.0  # smaller eigenvalue of the brightness' gradient, where noise leaves about 1
-CLEAR_TEXTURE = 25.0
 MODES = ('auto', 'given', 'still', 'background')
 
 
@@ -172,6 +175,7 @@ def find_camera_motion(
     Raises:
         InvalidInputError: shapes do not belong together.
         CameraMotionError: the motion is not determined, or no motion; the message has the numbers.
+        ImplausibleVideoError: the view changes from one frame to the next.
         CancelledError: `cancelled` said so.
     """
     config = config or EgoMotionConfig()
@@ -198,6 +202,7 @@ def find_camera_motion(
         )
         if key == 0 and stands_still(background, config.still):
             return still_camera(video.num_frames, pose)
+        check_cut(background, key)
         last = _next_key(background, config.key_share)
         part = fit_background(
             background, depth[key : key + last + 1], camera, config, frame=key, cancelled=cancelled
@@ -206,6 +211,7 @@ def find_camera_motion(
         poses[here], residuals[here] = poses[key] @ part.poses, part.residuals
         shares[here], zoom[here] = part.inlier_share, zoom[key] * part.zoom
         key += last
+    check_jump(poses)
     return CameraMotion(poses, 'background', residuals, shares, zoom)
 
 
@@ -242,40 +248,6 @@ def track_background(
     return tracker.track(rest, queries, cancelled=cancelled)
 
 
-def background_queries(
-    frame: NDArray[np.uint8], usable: NDArray[np.bool_], grid: int, enough: int
-) -> NDArray[np.float32]:
-    """Return (N, 2) pixels, the best corner in each cell of a grid that has one.
-
-    A plain grid falls on bare walls and table tops, where no tracker can tell motion.
-
-    Args:
-        frame: (H, W, 3) uint8 RGB.
-        usable: (H, W) True on background with depth.
-        grid: rows and columns of cells.
-        enough: points; with more clear ones, faint ones are left out.
-    """
-    gray = cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
-    texture = cv2.cornerMinEigenVal(gray.astype(np.float32), 7, 3)
-    texture[~usable] = 0.0
-    height, width = gray.shape
-    border = 4
-    found, strength = [], []
-    rows = np.linspace(border, height - border, grid + 1).astype(int)
-    columns = np.linspace(border, width - border, grid + 1).astype(int)
-    for top, bottom in pairwise(rows):
-        for left, right in pairwise(columns):
-            cell = texture[top:bottom, left:right]
-            best = int(cell.argmax()) if cell.size else 0
-            if cell.size and cell.flat[best] > MIN_TEXTURE:
-                found.append((left + best % cell.shape[1], top + best // cell.shape[1]))
-                strength.append(cell.flat[best])
-    order = np.argsort(strength)[::-1]
-    # Faint grain slides along itself, all of it the same way: it counts only where little else is.
-    keep = max(enough, int((np.array(strength) > CLEAR_TEXTURE).sum()))
-    return np.array(found, dtype=np.float32).reshape(-1, 2)[order[:keep]]
-
-
 def _moving(
     mask: NDArray | None,
     tracks: PointTracks | None,
@@ -293,20 +265,6 @@ def _moving(
             cv2.fillConvexPoly(moving, cv2.convexHull(np.rint(seen).astype(np.int32)), 1)
     side = 2 * dilation + 1
     return cv2.dilate(moving, np.ones((side, side), np.uint8)) > 0
-
-
-def stands_still(background: PointTracks, limit: float) -> bool:
-    """Say whether most background points stay where they are, in every frame.
-
-    In every frame the median point moved less than `limit` [px] since the first: a hand or an
-    object may cover and drag less than half of the points.
-    """
-    away = np.linalg.norm(background.points - background.points[0], axis=-1)
-    for step in range(1, len(away)):
-        seen = background.visible[step] & background.visible[0]
-        if not seen.any() or np.median(away[step, seen]) > limit:
-            return False
-    return True
 
 
 def _next_key(background: PointTracks, share: float) -> int:
@@ -415,9 +373,9 @@ def _agree(
     start: Array, now: Array, transforms: Array, config: EgoMotionConfig
 ) -> NDArray[np.bool_]:
     """Return (M, N) True where (M, 4, 4) transforms carry points to where they are now."""
-    moved = np.einsum('mij,nj->mni', transforms[:, :3, :3], start) + transforms[:, None, :3, 3]
+    away = transforms[:, :3, :3] @ start.T + transforms[:, :3, 3:] - now.T
     band = config.inlier_band * np.maximum(now[:, 2], 1.0)
-    return np.linalg.norm(moved - now, axis=-1) <= band
+    return np.einsum('min,min->mn', away, away) <= band**2
 
 
 def _consensus(

@@ -11,6 +11,7 @@ from flow_manip_core.errors import (
     CameraMotionError,
     CancelledError,
     ConfigurationError,
+    ImplausibleVideoError,
     InvalidInputError,
 )
 from flow_manip_core.transforms import make_transform, rotation_about, transform_distance
@@ -132,16 +133,38 @@ def test_background_that_moves_every_which_way_is_refused(moving):
         find(moving, Lost(moving))
 
 
-def test_background_that_is_lost_is_refused_by_number(moving):
-    class Blind(TrueTracks):
-        def track(self, video, queries, **values):
-            tracks = super().track(video, queries)
-            confidence = tracks.confidence.copy()
-            confidence[1:, 10:] = 0.0
-            return replace(tracks, confidence=confidence)
+class Blind(TrueTracks):
+    """Loses all points but ten, `step` by step from frame 1 on."""
 
-    with pytest.raises(CameraMotionError, match=r'\d+ background points have depth .* 24'):
-        find(moving, Blind(moving))
+    def __init__(self, dream, step):
+        super().__init__(dream)
+        self.step = step
+
+    def track(self, video, queries, **values):
+        tracks = super().track(video, queries)
+        confidence = tracks.confidence.copy()
+        for frame in range(1, len(confidence)):
+            confidence[frame, 10 : 10 + frame * self.step] = 0.0
+        return replace(tracks, confidence=confidence)
+
+
+def test_a_cut_is_an_implausible_video(moving):
+    with pytest.raises(ImplausibleVideoError, match=r'\d+ of \d+ .* frames 0 and 1: a cut'):
+        find(moving, Blind(moving, 1000))
+
+
+def test_a_camera_that_jumps_is_an_implausible_video():
+    cameras = np.tile(EYE, (8, 1, 1))
+    cameras[4:] = EYE @ make_transform([0.06, 0.0, 0.0], rotation_about([0, 1, 0], 0.05))
+    dream = render(lifted_box(8), cameras)
+    with pytest.raises(ImplausibleVideoError, match=r'jumps by 0\.0\d\d m between frames 3 and 4'):
+        find(dream, TrueTracks(dream))
+
+
+def test_background_that_is_lost_is_refused_by_number(moving):
+
+    with pytest.raises(CameraMotionError, match=r'\d+ background points have depth .* 58'):
+        find(moving, Blind(moving, 9), EgoMotionConfig(grid=8, min_points=58))
 
 
 def test_refinement_finds_pose_focal_length_and_depth_factor():
