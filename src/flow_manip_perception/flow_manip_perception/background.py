@@ -37,7 +37,7 @@ def background_queries(
         enough: points; with more clear ones, faint ones are left out.
     """
     gray = cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
-    texture = cv2.cornerMinEigenVal(gray.astype(np.float32), 7, 3)
+    texture = np.array(cv2.cornerMinEigenVal(gray.astype(np.float32), 7, ksize=3))
     texture[~usable] = 0.0
     height, width = gray.shape
     border = 4
@@ -95,7 +95,7 @@ def check_jump(poses: Array) -> None:
     """
     steps = invert_transform(poses[:-1]) @ poses[1:]
     shift = np.linalg.norm(steps[:, :3, 3], axis=1)
-    turn = Rotation.from_matrix(steps[:, :3, :3]).magnitude()
+    turn = np.asarray(Rotation.from_matrix(steps[:, :3, :3]).magnitude())
     for size, slack, unit in ((shift, JUMP_SHIFT, 'm'), (turn, JUMP_TURN, 'rad')):
         worst = int(size.argmax())
         usual = float(np.median(size))

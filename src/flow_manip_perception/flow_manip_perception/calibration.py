@@ -157,7 +157,9 @@ def calibrate(
     """
     _check_input(estimate, reference, config, mask, kind)
     both = _both_known(estimate, reference, config)
-    region = both if config.region == 'image' else both & _eroded(mask, config.erosion)
+    region = both
+    if mask is not None and config.region == 'mask':
+        region = both & _eroded(mask, config.erosion)
     if (count := int(region.sum())) < config.min_pixels:
         raise DepthCalibrationError(
             f'{count} pixels of the {config.region} have both depths, {config.min_pixels} are '

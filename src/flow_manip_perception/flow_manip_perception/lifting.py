@@ -237,7 +237,8 @@ def unstretched(points: Array, valid: NDArray[np.bool_], max_stretch: float) -> 
     if max_stretch <= 0 or len(start) < 4:
         return np.ones_like(valid)
     count = min(NEIGHBOURS, len(start) - 1)
-    distance, near = cKDTree(points[0, start]).query(points[0, start], k=count + 1)
+    found = cKDTree(points[0, start]).query(points[0, start], k=count + 1)
+    distance, near = (np.asarray(a) for a in found)
     near, distance = start[near[:, 1:]], distance[:, 1:]
     now = np.linalg.norm(points[:, start, None] - points[:, near], axis=-1)
     both = valid[:, start, None] & valid[:, near]

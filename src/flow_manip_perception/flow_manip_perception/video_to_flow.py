@@ -323,8 +323,8 @@ class View:
         if not pixels.any():
             raise InvalidInputError(f"mask of '{mask.label}' vanishes at {size[0]} x {size[1]} px")
         return cls(
-            cv2.resize(observation.color, size, interpolation=cv2.INTER_AREA),
-            cv2.resize(depth, size, interpolation=nearest),
+            cv2.resize(observation.color, size, interpolation=cv2.INTER_AREA).astype(np.uint8),
+            cv2.resize(depth, size, interpolation=nearest).astype(np.float32),
             pixels,
             camera,
         )
