@@ -290,7 +290,8 @@ def as_base64(image: Image, max_side: int) -> str:
     """Return an RGB image as a base64 JPEG, no side longer than `max_side` pixels."""
     scale = min(1.0, max_side / max(image.shape[:2]))
     if scale < 1.0:
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        smaller = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        image = np.asarray(smaller, dtype=np.uint8)
     _, data = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     return base64.b64encode(data.tobytes()).decode()
 

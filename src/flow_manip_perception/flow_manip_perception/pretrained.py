@@ -125,7 +125,8 @@ def image_tensor(
     smaller = size[0] < images.shape[2] or size[1] < images.shape[1]
     how = cv2.INTER_AREA if smaller else interpolation
     resized = np.stack([cv2.resize(image, size, interpolation=how) for image in images])
-    values = (resized.astype(np.float32) / 255.0 - np.float32(mean)) / np.float32(std)
+    values: NDArray[np.float32] = resized.astype(np.float32) / np.float32(255.0)
+    values = (values - np.array(mean, np.float32)) / np.array(std, np.float32)
     tensor = torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))
     return tensor.to(device=like.device, dtype=like.dtype)
 

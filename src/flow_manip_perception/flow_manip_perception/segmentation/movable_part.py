@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from flow_manip_core.errors import (
@@ -221,7 +221,7 @@ def _graph(
     area: NDArray[np.bool_],
     number: NDArray[np.int64],
     config: MovablePartConfig,
-) -> coo_matrix:
+) -> csr_matrix:
     """Return the lengths between neighbouring pixels of an area, over eight neighbours."""
     lab = cv2.cvtColor(observation.color.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB)
     depth = observation.depth

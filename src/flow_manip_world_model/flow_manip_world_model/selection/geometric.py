@@ -87,7 +87,7 @@ class GeometricSelection:
         self._ask_each_other(scores, known)
         # Generators give their best-reasoned first; a hair's breadth of score must not overrule
         # that.
-        order = sorted(known, key=lambda i: (-round(scores[i] / TIE), i))
+        order = sorted(known, key=lambda i: (-round(float(scores[i]) / TIE), i))
         return Ranking(scores, tuple(vetoes), tuple(order))
 
     def _score(self, facts: Facts) -> float:

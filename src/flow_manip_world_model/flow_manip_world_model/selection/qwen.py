@@ -98,7 +98,7 @@ class QwenModel:
         deadline = time.monotonic() + self._config.timeout
         stopped = ''
 
-        class Stop(StoppingCriteria):  # type: ignore[misc]
+        class Stop(StoppingCriteria):
             """Ends at a cancel and at the deadline, between tokens."""
 
             def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
@@ -172,9 +172,9 @@ class QwenModel:
             missing = (error.name or '').partition('.')[0]
             command = INSTALL_COMMANDS.get(missing, INSTALL_COMMANDS['transformers'])
             raise BackendError(f'{error}; install it with: {command}') from error
-        where = {'local_files_only': config.local_files_only}
+        where: dict[str, Any] = {'local_files_only': config.local_files_only}
         try:
-            model = AutoModelForImageTextToText.from_pretrained(
+            model: Any = AutoModelForImageTextToText.from_pretrained(
                 config.model, dtype=getattr(torch, config.dtype), use_safetensors=True, **where
             )
             tokenizer = AutoTokenizer.from_pretrained(config.model, **where)

@@ -55,7 +55,8 @@ def local_residuals(facts: Facts) -> Array:
     count = min(NEIGHBOURS, len(known) - 1)
     if count < 3:
         raise VetoError(f'{len(known)} points at the start show no shape')
-    near = known[cKDTree(start[known]).query(start[known], k=count + 1)[1][:, 1:]]
+    indices = np.asarray(cKDTree(start[known]).query(start[known], k=count + 1)[1])
+    near = known[indices[:, 1:]]
     edges = start[near] - start[known][:, None]
     result = np.zeros(len(facts.points))
     for step in range(1, len(facts.points)):
