@@ -121,8 +121,8 @@ class CoTracker:
             which = 'checkpoint' if offline else 'online_checkpoint'
             weights = 'scaled_offline.pth' if offline else 'scaled_online.pth'
             raise BackendError(
-                f"cotracker: {which} '{checkpoint}' is no file; get {weights} of facebook/cotracker3 "
-                'and name its path'
+                f"cotracker: {which} '{checkpoint}' is no file; get {weights} of "
+                'facebook/cotracker3 and name its path'
             )
         try:
             predictor = getattr(self._predictors, name)(

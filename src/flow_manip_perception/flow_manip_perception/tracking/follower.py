@@ -24,12 +24,8 @@ from flow_manip_perception.tracking.patches import (
     sample,
     texture_of,
 )
-from flow_manip_perception.tracking.rigid_region import (
-    RigidConfig,
-    RigidRegion,
-    sample_nearest,
-    seen_at,
-)
+from flow_manip_perception.tracking.rigid_region import RigidConfig, RigidRegion
+from flow_manip_perception.tracking.surface import sample_nearest, seen_at
 
 Points = NDArray[np.float32]
 Confidence = NDArray[np.float32]

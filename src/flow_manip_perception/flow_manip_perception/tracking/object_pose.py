@@ -12,7 +12,7 @@ from flow_manip_core.camera import CameraModel
 from flow_manip_core.errors import DegenerateFlowError
 from flow_manip_core.rigid import fit_rigid_transform, fit_rigid_transforms
 from flow_manip_core.transforms import transform_points
-from flow_manip_perception.tracking.rigid_region import sample_nearest
+from flow_manip_perception.tracking.surface import sample_nearest
 
 Array = NDArray[np.float64]
 

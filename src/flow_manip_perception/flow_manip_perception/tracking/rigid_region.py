@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 import warnings
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
@@ -23,6 +22,16 @@ from scipy.spatial.transform import Rotation
 
 from flow_manip_core.camera import CameraModel
 from flow_manip_core.transforms import invert_transform, transform_points
+from flow_manip_perception.tracking.surface import (
+    Cloud,
+    cloud_of,
+    draw,
+    sample_nearest,
+    seen_at,
+    Surface,
+    surface_normals,
+    weighted_colors,
+)
 
 Array = NDArray[np.float64]
 
@@ -44,6 +53,9 @@ class RigidConfig:
         min_inliers: share of the points in sight that must be explained.
         sure_inliers: share from which no other start is tried.
         search: how far around a lost thing is looked for [m].
+        max_points: surface points that are known, with those that came into view.
+        grow_inliers: share that must be explained before some are added.
+        grow_reach: how near to known surface of its colour added one is [m].
         min_visible: surface points that must be in sight.
         grow_after: turn since surface was last added, before more is [rad].
     """
@@ -57,32 +69,48 @@ class RigidConfig:
     tangential: float = field(default=0.15, metadata={'doc': 'Distances along the surface count'})
     track_weight: float = field(default=0.5, metadata={'doc': 'Of a track'})
     inlier_distance: float = field(default=0.006, metadata={'doc': 'Explained [m]'})
-    min_inliers: float = field(default=0.5, metadata={'doc': 'Share explained'})
+    min_inliers: float = field(default=0.4, metadata={'doc': 'Share explained'})
     sure_inliers: float = field(default=0.85, metadata={'doc': 'No other start is tried'})
     search: float = field(default=0.12, metadata={'doc': 'Around a lost thing [m]'})
+    max_points: int = field(default=1500, metadata={'doc': 'Surface points that are known'})
+    grow_inliers: float = field(default=0.75, metadata={'doc': 'Share explained, to add some'})
+    grow_reach: float = field(default=0.012, metadata={'doc': 'Of surface that is added [m]'})
     min_visible: int = field(default=12, metadata={'doc': 'Points in sight'})
     grow_after: float = field(default=0.2, metadata={'doc': 'Turn before surface is added [rad]'})
 
 
 @dataclass(frozen=True)
-class Cloud:
-    """Points of one image with their colours.
+class Fit:
+    """A pose that was tried.
 
     Attributes:
-        points: (M, 3) optical frame [m].
-        colors: (M, 3) weighted so that distances add up with those of the points [m].
-        pixels: (M, 2) whole (u, v).
+        pose: (4, 4) motion since the first image.
+        shown: (K,) indices of surface points in sight.
+        explained: (K,) whether the image explains them.
+        trust: (K,) in them.
     """
 
-    points: Array
-    colors: Array
-    pixels: NDArray[np.int64]
+    pose: Array
+    shown: NDArray[np.int64]
+    explained: NDArray[np.bool_]
+    trust: Array
+
+    @property
+    def inliers(self) -> float:
+        """Share of what is in sight that is explained, sure points counted more."""
+        return float(self.trust @ self.explained / max(self.trust.sum(), 1e-9))
+
+    @property
+    def score(self) -> float:
+        """How many points more are explained than contradicted."""
+        return float(self.trust @ np.where(self.explained, 1.0, -0.5))
 
 
 class RigidRegion:
     """A rigid thing and where it is.
 
     Attributes:
+        surface: what is known of it, where it was in the first image.
         pose: (4, 4) where it is, as a motion since the first image, in the camera's frame.
         found: False where the last image did not show it as expected.
         inliers: share of its points in sight that the last image explained.
@@ -112,21 +140,25 @@ class RigidRegion:
         normals = surface_normals(depth, mask, camera)
         usable = mask & np.isfinite(normals).all(axis=2)
         cloud = cloud_of(frame, depth, usable, camera, config.color_weight)
-        keep = self._draw(len(cloud.points), config.model_points)
-        self._points, self._colors = cloud.points[keep], cloud.colors[keep]
-        self._normals = normals[cloud.pixels[keep, 1], cloud.pixels[keep, 0]]
-        self._grown_at = np.eye(4)
+        keep = draw(len(cloud.points), config.model_points, self._rng)
+        u, v = cloud.pixels[keep].T
+        self.surface = Surface(cloud.points[keep], normals[v, u], cloud.colors[keep])
+        self._grown_at = np.eye(3)
+        self._background = (
+            np.where(mask, np.nan, depth),
+            weighted_colors(frame, config.color_weight),
+        )
 
     @property
     def usable(self) -> bool:
         """Whether enough surface is known to follow it."""
-        return len(self._points) >= self._config.min_visible
+        return len(self.surface) >= self._config.min_visible
 
     @property
     def reach(self) -> float:
         """Distance of the farthest surface point from their middle [m]."""
-        middle = self._points.mean(axis=0)
-        return float(np.linalg.norm(self._points - middle, axis=1).max())
+        middle = self.surface.points.mean(axis=0)
+        return float(np.linalg.norm(self.surface.points - middle, axis=1).max())
 
     def follow(
         self,
@@ -143,15 +175,15 @@ class RigidRegion:
                 that they are now; wrong ones are outweighed.
         """
         guess = exp_motion(self._velocity) @ self.pose
-        best = None
+        best: Fit | None = None
         for start in self._starts(guess, frame, depth, tracked):
             cloud = self._around(frame, depth, start)
             if len(cloud.points) < self._config.min_visible:
                 continue
-            pose, inliers, fit = self._fit(cloud, depth, start, tracked)
-            if best is None or fit > best[2]:
-                best = (pose, inliers, fit)
-            if inliers > self._config.sure_inliers:
+            fit = self._fit(cloud, depth, start, tracked)
+            if fit is not None and (best is None or fit.score > best.score):
+                best = fit
+            if best is not None and best.inliers > self._config.sure_inliers:
                 break
         self._take(best)
         if self.found:
@@ -190,10 +222,10 @@ class RigidRegion:
         None where less than half of the points fit anywhere.
         """
         config = self._config
-        keep = self._draw(len(self._points), 120)
-        here = transform_points(guess, self._points[keep])
-        facing = (self._normals[keep] @ guess[:3, :3].T * here).sum(axis=1) < 0
-        here, colors = here[facing], self._colors[keep][facing]
+        keep = draw(len(self.surface), 120, self._rng)
+        here = transform_points(guess, self.surface.points[keep])
+        facing = (self.surface.normals[keep] @ guess[:3, :3].T * here).sum(axis=1) < 0
+        here, colors = here[facing], self.surface.colors[keep][facing]
         if len(here) < config.min_visible or (here[:, 2] < 0.05).any():
             return None
         radius = config.search * self._camera.fx / float(np.median(here[:, 2]))
@@ -236,33 +268,36 @@ class RigidRegion:
         depth: NDArray[np.float32],
         start: Array,
         tracked: tuple[Array, Array] | None,
-    ) -> tuple[Array, float, float]:
-        """Return the pose, the share explained, and how many points that are."""
+    ) -> Fit | None:
+        """Fit from one start; None where too little is in sight there."""
         config, pose = self._config, start
+        chosen = self.surface.facing(start, config.model_points, self._rng)
+        surface, facing = self.surface.points[chosen], self.surface.normals[chosen]
+        colors, trust = self.surface.colors[chosen], self.surface.trust[chosen]
         tree = cKDTree(np.hstack([cloud.points, cloud.colors]))
         reaches = np.geomspace(config.first_reach, config.last_reach, config.iterations - 3)
         for i in range(config.iterations):
             reach = reaches[min(i, len(reaches) - 1)]
-            here = transform_points(pose, self._points)
-            normals = self._normals @ pose[:3, :3].T
+            here = transform_points(pose, surface)
+            normals = facing @ pose[:3, :3].T
             shown = self._shown(here, normals, depth, reach)
             if shown.sum() < config.min_visible:
-                return pose, 0.0, 0.0
+                return None
             here, normals = here[shown], normals[shown]
-            distance, index = tree.query(np.hstack([here, self._colors[shown]]))
-            weight = (reach**2 / (reach**2 + distance**2)) ** 2
+            distance, index = tree.query(np.hstack([here, colors[shown]]))
+            weight = (reach**2 / (reach**2 + distance**2)) ** 2 * trust[shown]
             step = self._step(here, normals, cloud.points[index], weight, tracked, pose, reach)
             pose = exp_motion(step) @ pose
             if reach == reaches[-1] and np.abs(step).max() < 1e-4:
                 break
-        here = transform_points(pose, self._points)
-        shown = self._shown(here, self._normals @ pose[:3, :3].T, depth, config.last_reach)
+        here = transform_points(pose, surface)
+        shown = self._shown(here, facing @ pose[:3, :3].T, depth, config.last_reach)
         if shown.sum() < config.min_visible:
-            return pose, 0.0, 0.0
-        distance, index = tree.query(np.hstack([here[shown], self._colors[shown]]))
+            return None
+        distance, index = tree.query(np.hstack([here[shown], colors[shown]]))
         near = np.linalg.norm(cloud.points[index] - here[shown], axis=1) < config.inlier_distance
         near &= distance < 3 * config.inlier_distance
-        return pose, float(near.mean()), float(near.sum() - 0.5 * (~near).sum())
+        return Fit(pose, chosen[shown], near, trust[shown])
 
     def _step(
         self,
@@ -307,21 +342,29 @@ class RigidRegion:
         found = sample_nearest(depth, pixels)
         return (toward > 0.1) & ~(found < here[:, 2] - max(slack, 0.01))
 
-    def _take(self, best: tuple[Array, float, float] | None) -> None:
+    def _take(self, best: Fit | None) -> None:
         """Believe the fit if it explains enough."""
-        self.inliers = 0.0 if best is None else best[1]
+        self.inliers = 0.0 if best is None else best.inliers
         self.found = self.inliers >= self._config.min_inliers
         if not self.found or best is None:
             self._velocity = 0.5 * self._velocity
             return
-        self._velocity = log_motion(best[0] @ invert_transform(self.pose))
-        self.pose = best[0]
+        self._velocity = log_motion(best.pose @ invert_transform(self.pose))
+        self.pose = best.pose
+        self.surface.tally(best.shown, best.explained)
 
     # -------------------------------------------------------------- images
 
-    def _around(self, frame: NDArray[np.uint8], depth: NDArray[np.float32], pose: Array) -> Cloud:
+    def _around(
+        self,
+        frame: NDArray[np.uint8],
+        depth: NDArray[np.float32],
+        pose: Array,
+        *,
+        thin: bool = True,
+    ) -> Cloud:
         """Return the image's points around where the thing is expected."""
-        here = transform_points(pose, self._points)
+        here = transform_points(pose, self.surface.points)
         pixels = self._camera.project(here[here[:, 2] > 0.05])
         if not len(pixels):
             return Cloud(np.empty((0, 3)), np.empty((0, 3)), np.empty((0, 2), np.int64))
@@ -333,7 +376,7 @@ class RigidRegion:
         part = depth[box]
         nearest, farthest = here[:, 2].min() - 0.03, here[:, 2].max() + 0.03
         usable = (part > nearest) & (part < farthest)
-        share = usable.sum() / self._config.frame_points
+        share = usable.sum() / self._config.frame_points if thin else 0.0
         return cloud_of(
             frame[box],
             part,
@@ -343,13 +386,48 @@ class RigidRegion:
             offset=(int(low[0]), int(low[1])),
         )
 
-    def _draw(self, available: int, count: int) -> NDArray[np.int64]:
-        if available <= count:
-            return np.arange(available)
-        return np.sort(self._rng.choice(available, count, replace=False))
+    # --------------------------------------------------------------- growing
 
     def _grow(self, frame: NDArray[np.uint8], depth: NDArray[np.float32]) -> None:
-        """Add surface that has come into view; not implemented before it is measured."""
+        """Add surface that has come into view, where the fit leaves no doubt."""
+        config = self._config
+        turned = Rotation.from_matrix(self._grown_at.T @ self.pose[:3, :3]).magnitude()
+        room = config.max_points - len(self.surface)
+        if turned < config.grow_after or self.inliers < config.grow_inliers or room <= 0:
+            return
+        self._grown_at = self.pose[:3, :3].copy()
+        cloud = self._around(frame, depth, self.pose, thin=False)
+        here = transform_points(self.pose, self.surface.points)
+        shown = self._shown(
+            here, self.surface.normals @ self.pose[:3, :3].T, depth, config.last_reach
+        )
+        if not len(cloud.points) or shown.sum() < config.min_visible:
+            return
+        known = cKDTree(np.hstack([here[shown], self.surface.colors[shown]]))
+        near, _ = known.query(np.hstack([cloud.points, cloud.colors]))
+        mine = (near < config.grow_reach) & ~self._was_there(cloud)
+        mask = np.zeros(depth.shape, dtype=bool)
+        mask[cloud.pixels[mine, 1], cloud.pixels[mine, 0]] = True
+        normals = surface_normals(depth, mask, self._camera)[
+            cloud.pixels[:, 1], cloud.pixels[:, 0]
+        ]
+        apart, _ = cKDTree(here).query(cloud.points)
+        new = np.flatnonzero(
+            mine & np.isfinite(normals).all(axis=1) & (apart > self.surface.spacing)
+        )
+        if not len(new):
+            return
+        new = new[draw(len(new), min(room, len(new) // 3 + 1), self._rng)]
+        self.surface.add(self.pose, cloud.points[new], normals[new], cloud.colors[new])
+
+    def _was_there(self, cloud: Cloud) -> NDArray[np.bool_]:
+        """Tell which points the first image showed at the same pixel, beside the thing."""
+        depth, colors = self._background
+        u, v = cloud.pixels.T
+        with np.errstate(invalid='ignore'):
+            same = np.abs(depth[v, u] - cloud.points[:, 2]) < 2 * self._config.inlier_distance
+        unlike = np.linalg.norm(colors[v, u] - cloud.colors, axis=1)
+        return same & (unlike < 0.15 * self._config.color_weight)
 
 
 def normal_equations(arms: Array, gaps: Array, metric: Array) -> tuple[Array, Array]:
@@ -381,94 +459,3 @@ def exp_motion(step: Array) -> Array:
 def log_motion(motion: Array) -> Array:
     """Undo `exp_motion`."""
     return np.concatenate([Rotation.from_matrix(motion[:3, :3]).as_rotvec(), motion[:3, 3]])
-
-
-def surface_normals(
-    depth: NDArray[np.float32], mask: NDArray[np.bool_], camera: CameraModel, side: int = 7
-) -> Array:
-    """Return (H, W, 3) unit normals toward the camera, NaN where the mask or its depth has gaps.
-
-    Inverse depth is linear in the image on every plane; a plane is fitted to the masked pixels
-    of a square of `side` px around each.
-
-    Args:
-        depth: (H, W) metres, NaN unknown.
-        mask: (H, W) pixels of one thing; what lies around it does not count.
-        camera: of the image.
-        side: of the square [px].
-    """
-    normals = np.full((*depth.shape, 3), np.nan)
-    rows, columns = np.nonzero(mask & (depth > 0))
-    if not len(rows):
-        return normals
-    box = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    usable = mask[box] & (depth[box] > 0)
-    v, u = np.mgrid[box].astype(np.float64)
-    middle = np.array([u.mean(), v.mean()])
-    terms = np.stack([u - middle[0], v - middle[1], np.ones_like(u)], axis=-1)
-    with np.errstate(invalid='ignore', divide='ignore'):
-        inverse = np.where(usable, 1.0 / depth[box], 0.0)
-    terms *= usable[..., None]
-
-    def around(values: Array) -> Array:
-        return cv2.boxFilter(
-            values, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT
-        )
-
-    count = around(usable.astype(np.float64))
-    moments = np.stack([around(terms * terms[..., i : i + 1]) for i in range(3)], axis=-1)
-    right = around(terms * inverse[..., None])
-    # Fewer pixels, or all in a line, fix no plane.
-    fixed = usable & (count >= 0.3 * side * side)
-    fixed &= np.linalg.det(np.where(fixed[..., None, None], moments, np.eye(3))) > 1.0
-    a, b, c = np.linalg.solve(moments[fixed], right[fixed][..., None])[..., 0].T
-    focus = c + a * (camera.cx - middle[0]) + b * (camera.cy - middle[1])
-    found = -np.stack([a * camera.fx, b * camera.fy, focus], axis=-1)
-    normals[box][fixed] = found / np.linalg.norm(found, axis=-1, keepdims=True)
-    return normals
-
-
-def weighted_colors(frame: NDArray[np.uint8], weight: float) -> Array:
-    """Return (..., 3) colours as lengths, brightness counted less than hue: light changes it."""
-    image = frame.astype(np.float64) / 255.0
-    mean = image.mean(axis=-1, keepdims=True)
-    return weight * ((image - mean) + 0.4 * mean)
-
-
-def cloud_of(
-    frame: NDArray[np.uint8],
-    depth: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    camera: CameraModel,
-    color_weight: float,
-    offset: tuple[int, int] = (0, 0),
-) -> Cloud:
-    """Return the points of the masked pixels with depth; `offset` is (u, v) of the first pixel."""
-    rows, columns = np.nonzero(mask & np.isfinite(depth))
-    pixels = np.stack([columns, rows], axis=1)
-    colors = weighted_colors(frame[rows, columns], color_weight)
-    whole = pixels + np.array(offset)
-    return Cloud(camera.deproject(whole, depth[rows, columns]), colors, whole)
-
-
-def sample_nearest(depth: NDArray[np.float32], pixels: Array) -> Array:
-    """Return (N,) depth at the nearest pixel, NaN outside and where it is unknown."""
-    height, width = depth.shape
-    with np.errstate(invalid='ignore'):
-        whole = np.where(np.isfinite(pixels), np.rint(pixels), -1).astype(np.int64)
-    inside = (whole >= 0).all(axis=1) & (whole[:, 0] < width) & (whole[:, 1] < height)
-    found = np.full(len(pixels), np.nan)
-    found[inside] = depth[whole[inside, 1], whole[inside, 0]]
-    return found
-
-
-def seen_at(
-    points: Array, depth: NDArray[np.float32], camera: CameraModel, tolerance: float
-) -> NDArray[np.bool_]:
-    """Tell at which (N, 3) points the image has that depth, within one pixel."""
-    pixels = camera.project(points)
-    gaps = [
-        np.abs(sample_nearest(depth, pixels + shift) - points[:, 2])
-        for shift in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
-    ]
-    return np.nanmin(np.nan_to_num(gaps, nan=np.inf), axis=0) < tolerance
