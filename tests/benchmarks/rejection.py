@@ -3,12 +3,12 @@
 
 Every goal is a task of the suite. Its videos are those of the simulated generator, good ones and
 ones with each of its failures; each goes through the checks and the lifter as in a goal, with the
-default parameters (points valid per frame, as Dream2Flow's are), and is a candidate or dropped with
-its error. Sets of 8 are drawn from them, with 15, 46 and 75 % good ones, as published systems
-found, and `geometric` chooses among what is left. A set where everything is dropped or vetoed counts as not good: a goal
-would be told so, and nothing would move. The peer takes one of the 8 videos at random. `ceiling`
-is the share of sets with a good video, `lifted_ceiling` of those where one could be lifted;
-`refused` is the share of sets that end without a choice.
+default parameters (points valid per frame, as Dream2Flow's are), and is a candidate or dropped
+with its error. Sets of 8 are drawn from them, with 15, 46 and 75 % good ones, as published systems
+found, and `geometric` chooses among what is left. A set where everything is dropped or vetoed
+counts as not good: a goal would be told so, and nothing would move. The peer takes one of the 8
+videos at random. `ceiling` is the share of sets with a good video, `lifted_ceiling` of those where
+one could be lifted; `refused` is the share of sets that end without a choice.
 
 `rejection_synthetic` has more draws of motions that go wrong without pictures.
 

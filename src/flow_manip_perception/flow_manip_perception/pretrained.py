@@ -125,9 +125,9 @@ def image_tensor(
     smaller = size[0] < images.shape[2] or size[1] < images.shape[1]
     how = cv2.INTER_AREA if smaller else interpolation
     resized = np.stack([cv2.resize(image, size, interpolation=how) for image in images])
-    values: NDArray[np.float32] = resized.astype(np.float32) / np.float32(255.0)
-    values = (values - np.array(mean, np.float32)) / np.array(std, np.float32)
-    tensor = torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))
+    tensor = torch.from_numpy(resized.astype(np.float32) / 255.0)
+    tensor = (tensor - torch.tensor(tuple(mean))) / torch.tensor(tuple(std))
+    tensor = tensor.permute(0, 3, 1, 2).contiguous()
     return tensor.to(device=like.device, dtype=like.dtype)
 
 
