@@ -25,7 +25,9 @@ TRACKERS = 'flow_manip_perception.tracking:TRACKERS'
 class LiftedVideo(Protocol):
     """What a lifter gives: at least the flow; see `flow_manip_perception.video_to_flow`."""
 
-    flow: ObjectFlow
+    @property
+    def flow(self) -> ObjectFlow:
+        """Of the object."""
 
 
 @dataclass(frozen=True)

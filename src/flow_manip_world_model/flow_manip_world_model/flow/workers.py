@@ -33,7 +33,9 @@ POLL = 0.01  # [s] how often waiting looks at its limits
 class LiftWorkers(Protocol):
     """Lifts videos."""
 
-    pending: int  # jobs that are not finished
+    @property
+    def pending(self) -> int:
+        """Jobs that are not finished."""
 
     def submit(self, job: LiftJob) -> None:
         """Take a job."""

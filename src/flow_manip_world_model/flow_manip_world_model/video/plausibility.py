@@ -129,10 +129,11 @@ def _check_cuts(video: Video, config: VideoCheckConfig, cancelled: Callable[[], 
         changes[step] = changed_share(previous, current)
         previous = current
     usual = float(np.median(changes))
-    for step in np.flatnonzero(changes > config.max_jump + config.usual_factor * usual):
+    standing_out = np.flatnonzero(changes > config.max_jump + config.usual_factor * usual)
+    for step in map(int, standing_out):
         if cancelled():
             raise CancelledError(f'cancelled while looking at frame {step + 1}')
-        _check_step(video, int(step), changes[step], usual, config)
+        _check_step(video, step, changes[step], usual, config)
 
 
 def _check_step(
