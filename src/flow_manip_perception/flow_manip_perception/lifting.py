@@ -28,6 +28,7 @@ from flow_manip_core.flow import MAX_COORDINATE, ObjectFlow, VISIBLE_ABOVE
 from flow_manip_core.point_tracks import PointTracks
 from flow_manip_perception.depth import never
 from flow_manip_perception.depth_sampling import sample_depth
+from flow_manip_perception.tracking.spatial import SpatialTracks
 
 KEEP = ('always', 'share', 'per_frame')
 NEIGHBOURS = 8
@@ -128,6 +129,11 @@ def lift_tracks(
             f'{camera.height} x {camera.width} px'
         )
     z, confidence = _surface_depth(tracks, depth, config, cancelled)
+    if isinstance(tracks, SpatialTracks):
+        # The tracker knows better, and knows what is hidden.
+        believed = tracks.support > confidence
+        z = np.where(believed, tracks.depth, z)
+        confidence = np.where(believed, tracks.support, confidence)
     local = camera.deproject(np.where(np.isfinite(tracks.points), tracks.points, 0.0), z)
     points = np.einsum('tij,tnj->tni', poses[:, :3, :3], local) + poses[:, None, :3, 3]
     lost = {'not tracked': int((~tracks.visible).any(axis=0).sum())}

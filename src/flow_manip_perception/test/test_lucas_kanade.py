@@ -11,6 +11,7 @@ import pytest
 from flow_manip_core.errors import BackendError, CancelledError, InvalidInputError
 from flow_manip_core.robot import Context, load_rig, load_robot
 from flow_manip_core.video import Video
+from flow_manip_perception.lifting import lift_tracks
 from flow_manip_perception.tracking import FREE, TRACKERS
 from flow_manip_perception.tracking.lucas_kanade import LucasKanadeTracker
 from flow_manip_perception.tracking.queries import farthest_queries, grid_queries
@@ -153,3 +154,44 @@ def test_the_table_of_trackers_names_what_it_knows():
     assert TRACKERS.load('lucas_kanade') is LucasKanadeTracker
     with pytest.raises(BackendError, match="did you mean 'lucas_kanade'"):
         TRACKERS.load('lucas_canade')
+
+
+def test_points_that_are_hidden_keep_their_place_in_3d(tracker):
+    bar = np.linspace(190, 5, 25)
+    scene = render(carried(25, shift=0.05, turn=0.2), bar=bar)
+    queries = farthest_queries(scene.masks[0], 80, 0.1)
+    tracks = tracked(tracker, scene, queries)
+    truth = scene.truth(queries)
+    behind = np.abs(CAMERA.project(truth)[..., 0] - bar[:, None]) < 7
+    believed = tracks.support > 0.5
+    assert believed[behind].mean() > 0.9
+    lifted = CAMERA.deproject(tracks.points, tracks.depth)
+    errors = np.linalg.norm(lifted - truth, axis=2)[behind & believed]
+    assert np.median(errors) < 0.004
+    assert np.percentile(errors, 95) < 0.012
+    # Lifting takes them; by the images' depth alone they would be on the bar.
+    flow = lift_tracks(tracks, scene.depth, CAMERA, np.eye(4))
+    assert flow.num_points > 60
+    assert (flow.confidence > 0.5).mean() > 0.95
+
+
+def test_points_that_should_be_in_sight_and_are_not_lose_support(tracker):
+    scene = render(carried(12, shift=0.04, turn=0.1))
+    # Half of the box vanishes: what is behind it is seen through.
+    empty = render(carried(2, shift=8.0))
+    frames, depth = scene.video.frames.copy(), scene.depth.copy()
+    columns = np.nonzero(scene.masks[6].any(axis=0))[0]
+    gone = np.s_[:, : int(columns.mean()) - 4]
+    for t in range(6, 12):
+        frames[t][gone], depth[t][gone] = empty.video.frames[0][gone], empty.depth[0][gone]
+    queries = farthest_queries(scene.masks[0], 160, 0.2)
+    tracks = tracker.track(
+        Video(frames, scene.video.times),
+        queries,
+        depth=depth,
+        camera=CAMERA,
+        regions=np.where(scene.masks[0], 0, FREE),
+    )
+    lost = CAMERA.project(scene.truth(queries))[-1, :, 0] < columns.mean() - 8
+    assert lost.sum() > 10
+    assert (tracks.support[-1, lost] > 0.5).mean() < 0.1

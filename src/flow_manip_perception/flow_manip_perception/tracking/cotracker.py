@@ -26,7 +26,7 @@ from flow_manip_core.registry import INSTALL_COMMANDS
 from flow_manip_core.robot import Context
 from flow_manip_core.video import Video
 from flow_manip_perception.tracking import Cancelled, checked_queries, never, PointStream
-from flow_manip_perception.tracking.streaming import TrackWindow
+from flow_manip_perception.tracking.streaming import FollowedPixels, TrackWindow
 
 
 class CoTracker:
@@ -234,7 +234,8 @@ class CoTrackerStream:
         if not self._num_seen:
             size = (frame.shape[1], frame.shape[0])
             self._begin(frame, stamp, checked_queries(self._asked, size))
-            self._window.add(stamp, self._asked, np.ones(len(self._asked), np.float32))
+            sure = np.ones(len(self._asked), np.float32)
+            self._window.add(stamp, FollowedPixels(self._asked, sure))
         else:
             self._go_on(frame, stamp)
         return self._window.tracks()
@@ -259,7 +260,7 @@ class CoTrackerStream:
         known = self._window.newest
         for (time, _), where, sure in zip(self._recent, points, confidence):
             if time > known:
-                self._window.add(time, where, sure)
+                self._window.add(time, FollowedPixels(where, sure))
         if self._num_seen >= self._restart_after:
             limit = np.array([frame.shape[1], frame.shape[0]], dtype=np.float32) - 1
             self._begin(frame, stamp, np.clip(points[-1], 0, limit))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from flow_manip_core.camera import CameraModel
 from flow_manip_core.transforms import transform_points
@@ -65,7 +66,9 @@ class Follower:
 
     Attributes:
         points: (N, 2) pixels.
-        confidence: (N,) 0..1.
+        confidence: (N,) 0..1, of being in sight there.
+        depth: (N,) metres of points on rigid things that are found, NaN of others.
+        support: (N,) 0..1, how far position and depth may be believed, in sight or not.
     """
 
     def __init__(
@@ -104,7 +107,10 @@ class Follower:
         self._expected = np.full(len(queries), np.nan)
         if depth is not None:
             self._expected = sample_nearest(depth, queries.astype(np.float64))
+        self.depth = self._expected.astype(np.float32)
+        self.support = np.isfinite(self.depth).astype(np.float32)
         self._bodies: dict[int, RigidRegion] = {}
+        self._normals = np.full((len(queries), 3), np.nan)
         if depth is not None and camera is not None:
             self._start = camera.deproject(queries, self._expected)
             self._learn_bodies(frame, depth, regions, camera)
@@ -118,8 +124,14 @@ class Follower:
     ) -> None:
         for label in np.unique(self._labels[self._labels != FREE]).tolist():
             body = RigidRegion(frame, depth, regions == label, camera, self._config.rigid)
-            if body.usable:
-                self._bodies[label] = body
+            if not body.usable:
+                continue
+            self._bodies[label] = body
+            mine = np.flatnonzero(self._labels == label)
+            _, nearest = cKDTree(body.surface.points).query(
+                np.nan_to_num(self._start[mine], nan=np.inf, posinf=1e6)
+            )
+            self._normals[mine] = body.surface.normals[nearest]
 
     def step(self, frame: NDArray[np.uint8], depth: NDArray[np.float32] | None) -> None:
         """Follow everything into the next image.
@@ -130,7 +142,10 @@ class Follower:
         """
         image = grey(frame)
         there, miss = self._follow_patches(image)
-        rigid = np.zeros(len(self.points), dtype=bool)
+        self.depth, self.support = (
+            np.full(len(self.points), np.nan, np.float32),
+            np.zeros_like(miss),
+        )
         points, confidence = self._free(image, there, miss, depth)
         for label, body in self._bodies.items():
             if depth is None:
@@ -138,7 +153,6 @@ class Follower:
             chosen = np.flatnonzero(self._labels == label)
             body.follow(frame, depth, self._tracked(chosen, there, miss, depth))
             if body.found:
-                rigid[chosen] = True
                 points[chosen], confidence[chosen] = self._on_body(
                     body, chosen, depth, there, miss
                 )
@@ -313,12 +327,14 @@ class Follower:
         seen = np.isfinite(pixels).all(axis=1) & seen_at(now, depth, self._camera, tolerance)
         agree = np.linalg.norm(there[chosen] - pixels, axis=1) < 1.5
         agree &= self._telling[chosen] & (miss[chosen] < self._config.max_miss)
-        confidence = np.where(
-            seen, np.where(agree, MATCHED, SEEN) * min(1.0, body.inliers + 0.3), 0.0
-        )
+        sure = min(1.0, body.inliers + 0.3)
+        confidence = np.where(seen, np.where(agree, MATCHED, SEEN) * sure, HIDDEN)
+        hidden = body.hides(now, self._normals[chosen], depth)
+        self.support[chosen] = np.where(seen | hidden, SEEN * sure, 0.0)
+        self.depth[chosen] = now[:, 2]
         # A point without depth at the start has no place on the body; its patch leads it.
         nowhere = ~np.isfinite(pixels).all(axis=1)
-        pixels[nowhere] = there[chosen][nowhere]
+        pixels[nowhere], self.support[chosen[nowhere]] = there[chosen][nowhere], 0.0
         return pixels.astype(np.float32), confidence.astype(np.float32)
 
     def _remember_depth(

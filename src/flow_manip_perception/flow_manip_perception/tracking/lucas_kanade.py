@@ -21,7 +21,7 @@ from flow_manip_perception.tracking import (
     PointStream,
 )
 from flow_manip_perception.tracking.follower import Follower, FollowerConfig
-from flow_manip_perception.tracking.streaming import FollowerStream
+from flow_manip_perception.tracking.streaming import FollowerStream, TrackWindow
 
 
 class LucasKanadeTracker:
@@ -47,6 +47,8 @@ class LucasKanadeTracker:
     ) -> PointTracks:
         """Follow points; see `PointTracker.track`.
 
+        With depth and a camera the result is `SpatialTracks`.
+
         Raises:
             InvalidInputError: queries, depth, camera or regions do not belong to the video.
             CancelledError: as it says.
@@ -62,14 +64,15 @@ class LucasKanadeTracker:
             )
         first = None if depth is None else depth[0]
         follower = Follower(video.frames[0], first, points, labels, camera, self._config)
-        tracks, confidence = [follower.points], [follower.confidence]
+        window = TrackWindow(video.num_frames)
+        window.restart(len(points))
+        window.add(float(video.times[0]), follower)
         for t in range(1, video.num_frames):
             if cancelled():
                 raise CancelledError(f'cancelled after {t} of {video.num_frames} frames')
             follower.step(video.frames[t], None if depth is None else depth[t])
-            tracks.append(follower.points)
-            confidence.append(follower.confidence)
-        return PointTracks(np.stack(tracks), np.stack(confidence), video.times)
+            window.add(float(video.times[t]), follower)
+        return window.tracks()
 
     def stream(self, *, window: int = 16, camera: CameraModel | None = None) -> PointStream:
         """Open a live stream; see `PointTracker.stream`."""

@@ -27,7 +27,6 @@ from flow_manip_perception.tracking.surface import (
     cloud_of,
     draw,
     sample_nearest,
-    seen_at,
     Surface,
     surface_normals,
     weighted_colors,
@@ -189,11 +188,23 @@ class RigidRegion:
         if self.found:
             self._grow(frame, depth)
 
-    def visible(
-        self, points: Array, depth: NDArray[np.float32], frame: NDArray[np.uint8]
+    def hides(
+        self, points: Array, normals: Array, depth: NDArray[np.float32]
     ) -> NDArray[np.bool_]:
-        """Tell which (N, 3) points where they are now are what the image shows there."""
-        return seen_at(points, depth, self._camera, 2.0 * self._config.inlier_distance)
+        """Tell which of its points, where they are now, cannot be in sight.
+
+        They are turned away, or something is in front of them. A point that should be in sight
+        and is not speaks against the fit; it is not hidden.
+
+        Args:
+            points: (N, 3) in the camera's frame [m].
+            normals: (N, 3) of the surface in the first image.
+            depth: (H, W) metres, NaN unknown.
+        """
+        toward = -(normals @ self.pose[:3, :3].T * points).sum(axis=1)
+        found = sample_nearest(depth, self._camera.project(points))
+        in_front = found < points[:, 2] - self._config.inlier_distance
+        return np.isfinite(points).all(axis=1) & ((toward < 0) | in_front)
 
     # -------------------------------------------------------------- fitting
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from flow_manip_core.errors import InvalidInputError
 from flow_manip_core.point_tracks import PointTracks
 from flow_manip_perception.tracking import checked_queries, checked_regions, MAX_POINTS
 from flow_manip_perception.tracking.follower import Follower, FollowerConfig
+from flow_manip_perception.tracking.spatial import SpatialTracks
 
 MAX_WINDOW = 1024
 
@@ -23,6 +25,27 @@ class _Moment:
     stamp: float
     points: NDArray[np.float32]
     confidence: NDArray[np.float32]
+    depth: NDArray[np.float32] | None = None
+    support: NDArray[np.float32] | None = None
+
+
+class Followed(Protocol):
+    """What a window keeps of one image; depth and support where both are known."""
+
+    points: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    depth: NDArray[np.float32] | None
+    support: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class FollowedPixels:
+    """Points without depth; see `Followed`."""
+
+    points: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    depth: None = None
+    support: None = None
 
 
 class TrackWindow:
@@ -54,11 +77,11 @@ class TrackWindow:
         """Stamp of the newest moment [s], minus infinity where there is none."""
         return self._moments[-1].stamp if self._moments else -np.inf
 
-    def add(
-        self, stamp: float, points: NDArray[np.float32], confidence: NDArray[np.float32]
-    ) -> None:
+    def add(self, stamp: float, followed: Followed) -> None:
         """Keep one more moment; the oldest leaves where the window is full."""
-        self._moments.append(_Moment(stamp, points.copy(), confidence.copy()))
+        values = (followed.points, followed.confidence, followed.depth, followed.support)
+        kept = (None if value is None else value.copy() for value in values)
+        self._moments.append(_Moment(stamp, *kept))
 
     def tracks(self) -> PointTracks:
         """Return the window, oldest first.
@@ -68,12 +91,17 @@ class TrackWindow:
         """
         if not self._moments:
             raise InvalidInputError('no image was followed yet')
-        return PointTracks(
+        plain = (
             np.stack([m.points for m in self._moments]),
             np.stack([m.confidence for m in self._moments]),
             np.array([m.stamp for m in self._moments]),
             self._ids,
         )
+        depths = [m.depth for m in self._moments if m.depth is not None]
+        supports = [m.support for m in self._moments if m.support is not None]
+        if min(len(depths), len(supports)) < len(self._moments):
+            return PointTracks(*plain)
+        return SpatialTracks(*plain, np.stack(depths), np.stack(supports))
 
 
 class FollowerStream:
@@ -133,7 +161,7 @@ class FollowerStream:
             raise InvalidInputError(f'the image is {frame.shape}, the first was {self._shape}')
         else:
             self._follower.step(frame, depth)
-        self._window.add(stamp, self._follower.points, self._follower.confidence)
+        self._window.add(stamp, self._follower)
         return self._window.tracks()
 
     def _begin(self, frame: NDArray[np.uint8], depth: NDArray[np.float32] | None) -> Follower:
