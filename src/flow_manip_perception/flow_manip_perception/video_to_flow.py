@@ -191,7 +191,20 @@ class VideoToFlow:
             estimate[0], start.depth, self._config.calibration, start.mask, kind=self._depth.kind
         )
         depth = calibration.apply(estimate)
-        clock.begin('tracking', 0.35)
+        # The camera first: it tells flicker, and steady depth is easier to track in.
+        clock.begin('ego-motion', 0.35)
+        camera = find_camera_motion(
+            video,
+            depth,
+            start.camera,
+            observation.T_world_camera,
+            self._tracker,
+            self._config.ego_motion,
+            mask=start.mask,
+            cancelled=cancelled,
+        )
+        depth, flicker = self._steady(depth, start, camera)
+        clock.begin('tracking', 0.5)
         queries = self.queries(start.mask & np.isfinite(depth[0]), video.size)
         tracks = self._tracker.track(
             video,
@@ -201,20 +214,7 @@ class VideoToFlow:
             regions=np.where(start.mask, 0, FREE),
             cancelled=cancelled,
         )
-        clock.begin('ego-motion', 0.75)
-        camera = find_camera_motion(
-            video,
-            depth,
-            start.camera,
-            observation.T_world_camera,
-            self._tracker,
-            self._config.ego_motion,
-            mask=start.mask,
-            object_tracks=tracks,
-            cancelled=cancelled,
-        )
         clock.begin('lifting', 0.9)
-        depth, flicker = self._steady(depth, start, camera)
         flow = lift_tracks(
             tracks,
             depth,

@@ -77,7 +77,7 @@ def test_what_was_found_on_the_way_is_told(dream, lifted):
     np.testing.assert_allclose(lifted.depth, dream.video.depth, atol=2e-3)
     assert lifted.camera.source == 'still'
     assert lifted.flicker.worst < 0.002
-    assert list(lifted.seconds) == ['depth', 'calibration', 'tracking', 'ego-motion', 'lifting']
+    assert list(lifted.seconds) == ['depth', 'calibration', 'ego-motion', 'tracking', 'lifting']
     assert lifted.tracks.points.shape[0] == 8
 
 
