@@ -22,7 +22,7 @@ MAX_TAGS, MAX_TAG = 64, 256
 SOURCES = ('simulated', 'engine')
 
 # In webdataset's layout the key ends at the first full stop of the file's name.
-_KEY = re.compile(r'[A-Za-z0-9_-]{1,100}')
+_KEY = re.compile(r'[A-Za-z0-9_-]{1,80}')
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _check_words(sample: FlowSample) -> None:
     """Check key, source, licence, instruction and tags."""
     if not isinstance(sample.key, str) or not _KEY.fullmatch(sample.key):
         raise InvalidInputError(
-            f'key {str(sample.key)[:40]!r}: 1 to 100 letters, digits, - and _ are taken'
+            f'key {str(sample.key)[:40]!r}: 1 to 80 letters, digits, - and _ are taken'
         )
     source = sample.source
     if not isinstance(source, str) or source.split(':')[0] not in SOURCES or len(source) > MAX_TAG:
