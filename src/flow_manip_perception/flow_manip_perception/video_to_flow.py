@@ -34,6 +34,7 @@ from flow_manip_core.video import Video
 from flow_manip_perception.calibration import calibrate, CalibrationConfig, DepthCalibration
 from flow_manip_perception.depth import DEPTH_ESTIMATORS, DepthEstimator, never
 from flow_manip_perception.ego_motion import CameraMotion, EgoMotionConfig, find_camera_motion
+from flow_manip_perception.exposure import evenly_lit
 from flow_manip_perception.flicker import Flicker, measure_flicker
 from flow_manip_perception.lifting import lift_tracks, LiftingConfig
 from flow_manip_perception.tracking import FREE, PointTracker, TRACKERS
@@ -179,6 +180,7 @@ class VideoToFlow:
         """
         start = View.of(observation, mask, video.size)
         self._check_first_frame(video, start)
+        seen = evenly_lit(video, start.mask)
         clock = _Clock(on_progress, cancelled)
         clock.begin('depth', 0.0)
         estimate = self._depth.estimate(video, cancelled=cancelled)
@@ -194,7 +196,7 @@ class VideoToFlow:
         # The camera first: it tells flicker, and steady depth is easier to track in.
         clock.begin('ego-motion', 0.35)
         camera = find_camera_motion(
-            video,
+            seen,
             depth,
             start.camera,
             observation.T_world_camera,
@@ -207,7 +209,7 @@ class VideoToFlow:
         clock.begin('tracking', 0.5)
         queries = self.queries(start.mask & np.isfinite(depth[0]), video.size)
         tracks = self._tracker.track(
-            video,
+            seen,
             queries,
             depth=depth,
             camera=start.camera,

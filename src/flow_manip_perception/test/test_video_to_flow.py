@@ -20,6 +20,7 @@ from flow_manip_core.errors import (
 from flow_manip_core.observation import Mask
 from flow_manip_perception.depth.sensor import SensorDepth
 from flow_manip_perception.ego_motion import EgoMotionConfig
+from flow_manip_perception.exposure import channel_gains, evenly_lit
 from flow_manip_perception.video_to_flow import (
     create_video_lifter,
     image_similarity,
@@ -106,6 +107,25 @@ def test_flicker_is_taken_out_where_that_measures_better(dream):
     assert calm.flicker.corrected
     assert not rough.flicker.corrected
     assert median_error(calm, dream) < 0.5 * median_error(rough, dream)
+
+
+def test_a_lamp_that_flickers_is_put_right(dream):
+    gains = np.array([1, 0.8, 1.2, 0.7, 1.0, 1.1, 0.9, 1.25])[:, None] * [1.0, 1.05, 0.95]
+    gains[0] = 1.0
+    shaky = np.clip(dream.video.frames * gains[:, None, None], 0, 255).astype(np.uint8)
+    video = replace(dream.video, frames=shaky)
+    told = channel_gains(shaky, dream.masks[0])
+    np.testing.assert_allclose(told, gains, rtol=0.06)
+    calm = evenly_lit(video, dream.masks[0])
+    before, after = (
+        np.abs(frames.astype(float) - dream.video.frames).mean() for frames in (shaky, calm.frames)
+    )
+    assert after < 0.25 * before
+    np.testing.assert_array_equal(calm.frames[0], shaky[0])
+
+
+def test_a_steady_video_is_left_alone(dream):
+    assert evenly_lit(dream.video, dream.masks[0]) is dream.video
 
 
 def test_a_larger_observation_is_brought_to_the_videos_size(dream):
