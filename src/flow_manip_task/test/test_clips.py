@@ -13,10 +13,9 @@ from flow_manip_core.errors import (
 )
 from flow_manip_core.observation import Mask
 from flow_manip_core.robot import Context, load_rig, load_robot
+from flow_manip_learning.clips import mask_in_box, read_clip, with_estimated_depth
 from flow_manip_task.cli.main import main
-from flow_manip_task.clips import lift_clip, LiftOptions, read_clip
-from flow_manip_task.clips.lifting import mask_in_box
-from flow_manip_task.clips.reading import with_estimated_depth
+from flow_manip_task.clips import lift_clip, LiftOptions
 from flow_manip_task.video import VideoWriter
 
 HEIGHT, WIDTH, FRAMES, STEP = 120, 160, 10, 4

@@ -11,7 +11,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from flow_manip_core.backends import create_backend, pipeline_parameters
@@ -19,17 +18,16 @@ from flow_manip_core.errors import InvalidInputError, RecordError
 from flow_manip_core.flow import ObjectFlow
 from flow_manip_core.observation import Mask
 from flow_manip_core.robot import Context
+from flow_manip_learning.clips import Clip, DISTANCE, mask_in_box, read_clip, with_estimated_depth
 from flow_manip_perception.depth import DEPTH_ESTIMATORS
 from flow_manip_perception.segmentation import SEGMENTERS
 from flow_manip_perception.video_to_flow import create_video_lifter, LiftedVideo
-from flow_manip_task.clips.reading import Clip, DISTANCE, read_clip, with_estimated_depth
 from flow_manip_task.drawing.canvas import time_colors
 from flow_manip_task.drawing.flow import draw_flow, spread_points
 from flow_manip_task.drawing.flow_3d import draw_flow_3d
 from flow_manip_task.drawing.mask import draw_masks
 from flow_manip_task.video import VideoWriter
 
-GRABCUT_ROUNDS = 5
 DRAWN = 80  # tracks in the video
 TAIL = 12  # frames that a track's tail goes back
 SENSOR = 'sensor'
@@ -151,43 +149,6 @@ def find_mask(
         )
     segmenter = create_backend(SEGMENTERS, segmentation, context)
     return segmenter.segment(clip.observation, options.object)
-
-
-def mask_in_box(color: NDArray[np.uint8], box: tuple[int, int, int, int], label: str) -> Mask:
-    """Cut the thing in a box out of what is around it by colour (GrabCut, Rother et al. 2004).
-
-    Args:
-        color: (H, W, 3) uint8 RGB.
-        box: (x, y, width, height) [px], a little larger than the thing.
-        label: words for it.
-
-    Raises:
-        InvalidInputError: the box is not inside the image, or nothing stands out in it.
-    """
-    height, width = color.shape[:2]
-    x, y, w, h = box
-    if min(x, y) < 0 or min(w, h) < 8 or x + w > width or y + h > height:
-        raise InvalidInputError(
-            f'box {box} does not lie within {width} x {height} px, at least 8 a side'
-        )
-    labels = np.zeros((height, width), np.uint8)
-    background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.setRNGSeed(0)
-    cv2.grabCut(
-        np.ascontiguousarray(color[..., ::-1]),
-        labels,
-        box,
-        background,
-        foreground,
-        GRABCUT_ROUNDS,
-        cv2.GC_INIT_WITH_RECT,
-    )
-    pixels = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(pixels.astype(np.uint8))
-    if count < 2:
-        raise InvalidInputError(f"nothing stands out in the box {box} of '{label}'")
-    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    return Mask(parts == largest, label)
 
 
 def _mask_file(path: Path, clip: Clip, label: str) -> Mask:

@@ -23,7 +23,12 @@ ONLY_FILES = ['-protocol_whitelist', 'file', '-nostdin']
 
 
 def read_video(
-    path: Path, num_frames: int, cancelled: Callable[[], bool] = never_cancelled
+    path: Path,
+    num_frames: int,
+    cancelled: Callable[[], bool] = never_cancelled,
+    *,
+    start: float = 0.0,
+    seconds: float | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Read at most `num_frames` frames of a video file, spread evenly, both ends among them.
 
@@ -31,6 +36,8 @@ def read_video(
         path: of an mp4 or anything that ffmpeg reads.
         num_frames: to keep, at least 2.
         cancelled: polled at every frame.
+        start: where to begin [s].
+        seconds: to read from there; None: to the end.
 
     Returns:
         (T, H, W, 3) uint8 RGB and (T,) seconds from the first frame.
@@ -49,13 +56,14 @@ def read_video(
         raise VideoFailedError(
             f'{path.name}: {size} bytes' + (f', limit {MAX_FILE}' if size else ', no such file')
         )
-    total = _count_frames(imageio_ffmpeg.get_ffmpeg_exe(), path)
+    window = _window(path.name, start, seconds)
+    total, _ = _count_frames(imageio_ffmpeg.get_ffmpeg_exe(), path, window)
     if not 2 <= total <= MAX_FRAMES:
         raise VideoFailedError(f'{path.name} has {total} frames, 2 to {MAX_FRAMES} are read')
     keep = np.unique(np.linspace(0, total - 1, min(num_frames, total)).round().astype(int))
     # Frames as they are stored: at an uneven rate some would be doubled otherwise.
     reader = imageio_ffmpeg.read_frames(
-        str(path), input_params=ONLY_FILES, output_params=['-fps_mode', 'passthrough']
+        str(path), input_params=[*ONLY_FILES, *window], output_params=['-fps_mode', 'passthrough']
     )
     try:
         return _read(reader, keep, path.name, cancelled)
@@ -65,12 +73,47 @@ def read_video(
         reader.close()
 
 
-def _count_frames(ffmpeg: str, path: Path) -> int:
-    """Return how many frames the first video stream has, by decoding none of them."""
-    command = [ffmpeg, *ONLY_FILES, '-i', str(path), '-map', '0:v:0', '-c', 'copy', '-f', 'null']
+def video_seconds(path: Path) -> float:
+    """Return how long a video file is [s], by decoding none of it.
+
+    Raises:
+        VideoFailedError: it cannot be read.
+        BackendError: imageio-ffmpeg is not installed.
+    """
+    try:
+        import imageio_ffmpeg
+    except ImportError as error:
+        raise BackendError(f'{error}; install it with: pip install imageio-ffmpeg') from error
+    return _count_frames(imageio_ffmpeg.get_ffmpeg_exe(), path, [])[1]
+
+
+def _window(name: str, start: float, seconds: float | None) -> list[str]:
+    """Return ffmpeg's words for a part of a file.
+
+    Raises:
+        VideoFailedError: it is none.
+    """
+    if not 0.0 <= start < 1e6 or (seconds is not None and not 0.0 < seconds < 1e6):
+        raise VideoFailedError(f'{name}: no part of {seconds} s from {start} s')
+    words = ['-ss', f'{start:.6f}'] if start > 0 else []
+    return words if seconds is None else [*words, '-t', f'{seconds:.6f}']
+
+
+def _count_frames(ffmpeg: str, path: Path, window: list[str]) -> tuple[int, float]:
+    """Return how many frames the first video stream has, and its length [s].
+
+    Nothing is decoded for a whole file; where a part begins only the decoder knows.
+    """
+    codec = [] if window else ['-c', 'copy']
+    command = [ffmpeg, *ONLY_FILES, *window, '-i', str(path), '-map', '0:v:0', *codec]
+    if window:
+        command += ['-fps_mode', 'passthrough']
     try:
         done = subprocess.run(
-            [*command, '-'], capture_output=True, timeout=COUNT_TIMEOUT, check=False
+            [*command, '-f', 'null', '-'],
+            capture_output=True,
+            timeout=COUNT_TIMEOUT,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise VideoFailedError(f'{path.name} cannot be read: {str(error)[:300]}') from error
@@ -78,7 +121,9 @@ def _count_frames(ffmpeg: str, path: Path) -> int:
     if done.returncode != 0 or not counts:
         reason = done.stderr.decode(errors='replace').strip().splitlines()[-1:]
         raise VideoFailedError(f'{path.name} cannot be read: {" ".join(reason)[:300]}')
-    return int(counts[-1])
+    clock = re.findall(rb'time=(\d+):(\d+):(\d+(?:\.\d+)?)', done.stderr)
+    hours, minutes, rest = (float(part) for part in clock[-1]) if clock else (0.0, 0.0, 0.0)
+    return int(counts[-1]), 3600.0 * hours + 60.0 * minutes + rest
 
 
 def _read(

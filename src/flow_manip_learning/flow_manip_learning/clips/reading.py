@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 import math
@@ -49,8 +50,10 @@ def read_clip(
     num_frames: int = 41,
     fov_degrees: float = FOV_DEGREES,
     distance: float = DISTANCE,
+    start: float = 0.0,
+    seconds: float | None = None,
 ) -> Clip:
-    """Read a clip.
+    """Read a clip, or a part of it.
 
     Args:
         path: a video file; or what `open_recording` opens: a folder, a bag, a description.
@@ -58,6 +61,8 @@ def read_clip(
         num_frames: kept of a longer clip, spread evenly.
         fov_degrees: horizontal field of view of a video file's camera.
         distance: of the object at the start of a video file [m].
+        start: where to begin [s].
+        seconds: to read from there; None: to the end.
 
     Raises:
         InvalidInputError: a number makes no sense, or the recording is too short.
@@ -68,19 +73,24 @@ def read_clip(
         raise InvalidInputError(
             f'field of view {fov_degrees} degrees, distance {distance} m, {num_frames} frames'
         )
+    if start < 0.0 or (seconds is not None and not seconds > 0.0):
+        raise InvalidInputError(f'no part of {seconds} s from {start} s')
     if path.is_file() and path.suffix.lower() not in ('.mcap', '.db3', '.yaml', '.yml'):
-        return _video_file(path, num_frames, fov_degrees, distance)
-    return _recording(path, context, num_frames)
+        frames, times = read_video(path, num_frames, start=start, seconds=seconds)
+        return clip_without_depth(frames, times, path.name, fov_degrees, distance)
+    return _recording(path, context, num_frames, start, seconds)
 
 
-def _recording(path: Path, context: Context, num_frames: int) -> Clip:
+def _recording(
+    path: Path, context: Context, num_frames: int, start: float, seconds: float | None
+) -> Clip:
     recording = open_recording(
         path,
         T_world_camera=context.rig.camera.pose.matrix,
         frame_id=context.rig.frame_id,
     )
     try:
-        frames = list(islice(recording.frames(), MAX_FRAMES))
+        frames = list(islice(_part(recording.frames(), start, seconds), MAX_FRAMES))
     finally:
         recording.close()
     if len(frames) < 2:
@@ -96,8 +106,36 @@ def _recording(path: Path, context: Context, num_frames: int) -> Clip:
     return Clip(video.thinned(num_frames), frames[0], "metres, of the recording's depth", True)
 
 
-def _video_file(path: Path, num_frames: int, fov_degrees: float, distance: float) -> Clip:
-    frames, times = read_video(path, num_frames)
+def _part(
+    frames: Iterator[Observation], start: float, seconds: float | None
+) -> Iterator[Observation]:
+    """Pass on the frames of a part, counted from the first frame's stamp."""
+    first = None
+    for frame in frames:
+        first = frame.stamp if first is None else first
+        since = frame.stamp - first - start
+        if seconds is not None and since > seconds:
+            return
+        if since >= 0.0:
+            yield frame
+
+
+def clip_without_depth(
+    frames: NDArray[np.uint8],
+    times: NDArray[np.float64],
+    source: str,
+    fov_degrees: float = FOV_DEGREES,
+    distance: float = DISTANCE,
+) -> Clip:
+    """Return colour frames as a clip in which everything is equally far.
+
+    Args:
+        frames: (T, H, W, 3) uint8 RGB.
+        times: (T,) seconds from the first frame.
+        source: name of where they come from.
+        fov_degrees: horizontal field of view of the camera.
+        distance: of everything [m].
+    """
     _, height, width, _ = frames.shape
     focal = width / (2.0 * math.tan(math.radians(fov_degrees) / 2.0))
     camera = CameraModel(width, height, focal, focal, (width - 1) / 2.0, (height - 1) / 2.0)
@@ -114,7 +152,7 @@ def _video_file(path: Path, num_frames: int, fov_degrees: float, distance: float
         f'is seen and lengths are true where that is (field of view {fov_degrees:g} degrees)'
     )
     depth = np.broadcast_to(flat, frames.shape[:3])
-    return Clip(Video(frames, times, source=path.name, depth=depth), observation, scale, False)
+    return Clip(Video(frames, times, source=source, depth=depth), observation, scale, False)
 
 
 def with_estimated_depth(
