@@ -21,6 +21,7 @@ setup(
         'console_scripts': [
             'depth_node = flow_manip_perception.ros.depth_node:main',
             'segmentation_node = flow_manip_perception.ros.segmentation_node:main',
+            'tracking_node = flow_manip_perception.ros.tracking_node:main',
         ]
     },
     extras_require={'test': ['pytest']},

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 import threading
+import time
 import traceback
 from typing import Any
 
@@ -36,6 +37,7 @@ from flow_manip_perception.tracking.object_pose import (
     ObjectPoseConfig,
 )
 from flow_manip_perception.tracking.queries import farthest_queries
+from flow_manip_perception.tracking.spatial import SpatialTracks
 from flow_manip_ros import qos
 from flow_manip_ros.conversions import (
     camera_from_info,
@@ -53,6 +55,7 @@ from flow_manip_ros.nodes import ManagedNode, run_node
 from message_filters import ApproximateTimeSynchronizer, Subscriber
 import tf2_ros
 
+POLL = 0.01  # [s]
 Images = tuple[Image, Image, CameraInfo]
 
 
@@ -65,6 +68,7 @@ class FollowingConfig:
         window: images that tracks are published of.
         max_rate: images per second that are looked at; more often is left out [Hz].
         slop: between colour, depth and camera info of one image [s].
+        tf_timeout: for the camera's pose at the time of an image [s].
         pose: when points say how the object moved.
     """
 
@@ -72,6 +76,7 @@ class FollowingConfig:
     window: int = field(default=8, metadata={'doc': 'Images that tracks are published of'})
     max_rate: float = field(default=10.0, metadata={'doc': 'Images looked at [Hz]'})
     slop: float = field(default=0.03, metadata={'doc': 'Between colour and depth [s]'})
+    tf_timeout: float = field(default=1.0, metadata={'doc': "For the camera's pose [s]"})
     pose: ObjectPoseConfig = field(default_factory=ObjectPoseConfig)
 
 
@@ -93,6 +98,7 @@ class Target:
 class TrackingNode(ManagedNode):
     """Serves `~/start` and `~/reset`; publishes `perception/<camera>/tracks`, `.../tracked_pose`.
 
+    It listens to the camera only while it follows something: images wake whoever subscribes.
     Only the newest image waits while one is worked on; the others are counted and left out.
     """
 
@@ -113,30 +119,19 @@ class TrackingNode(ManagedNode):
         self._stream: tuple[PointStream, CameraModel] | None = None
         self._next_id = self._first_id = 0
         self._worker: threading.Thread | None = None
+        self._inputs: list[Subscriber] = []
+        self._services: list[Any] = []
+        self._images = MutuallyExclusiveCallbackGroup()
+        self._buffer: tf2_ros.Buffer | None = None
 
     def set_up(self) -> None:
-        """Create publishers and the transform listener."""
+        """Create the publishers."""
         topic = f'perception/{self._rig.camera.name}'
         self._tracks = self.create_publisher(PointTracksMsg, f'{topic}/tracks', qos.SENSOR)
         self._pose = self.create_publisher(PoseStamped, f'{topic}/tracked_pose', qos.SENSOR)
-        self._buffer = tf2_ros.Buffer(node=self)
-        self._listener = tf2_ros.TransformListener(self._buffer, self)
 
     def start(self) -> None:
-        """Take images and serve."""
-        group, camera = MutuallyExclusiveCallbackGroup(), f'cameras/{self._rig.camera.name}'
-        self._inputs = [
-            Subscriber(
-                self, kind, f'{camera}/{name}', qos_profile=qos.SENSOR, callback_group=group
-            )
-            for kind, name in (
-                (Image, 'color/image_raw'),
-                (Image, 'depth/image_rect'),
-                (CameraInfo, 'color/camera_info'),
-            )
-        ]
-        synchronizer = ApproximateTimeSynchronizer(self._inputs, 5, self._config.slop)
-        synchronizer.registerCallback(self._on_images)
+        """Serve."""
         services = MutuallyExclusiveCallbackGroup()
         self._services = [
             self.create_service(StartTracking, '~/start', self._start, callback_group=services),
@@ -154,12 +149,10 @@ class TrackingNode(ManagedNode):
         if self._worker is not None:
             self._worker.join(timeout=5.0)
             self._worker = None
-        for service in getattr(self, '_services', []):
+        for service in self._services:
             self.destroy_service(service)
-        for subscriber in getattr(self, '_inputs', []):
-            self.destroy_subscription(subscriber.sub)
-        self._services, self._inputs = [], []
-        self._target = None
+        self._services = []
+        self._forget()
 
     def tear_down(self) -> None:
         """Give publishers and the listener back."""
@@ -181,7 +174,7 @@ class TrackingNode(ManagedNode):
     ) -> StartTracking.Response:
         def work() -> None:
             with self._work:
-                self._target = None
+                self._forget()
                 observation = observation_from_msg(request.observation)
                 mask = mask_from_msg(request.mask)
                 response.point_ids = self._begin(observation, mask, request.num_points).tolist()
@@ -208,6 +201,7 @@ class TrackingNode(ManagedNode):
         stream.push(observation.color, observation.stamp, depth)
         points = lift_pixels(queries, depth, camera, self._config.pose.edge)
         self._target = Target(stream, camera, transform_points(observation.T_world_camera, points))
+        self._listen()
         ids = (ids + self._first_id).astype(np.uint32)
         self._next_id = int(ids[-1]) + 1
         self.get_logger().info(f"following {len(ids)} points of '{mask.label}'")
@@ -215,8 +209,34 @@ class TrackingNode(ManagedNode):
 
     def _reset(self, _: Empty.Request, response: Empty.Response) -> Empty.Response:
         with self._work:
-            self._target = None
+            self._forget()
         return response
+
+    def _forget(self) -> None:
+        """Follow nothing and listen to nothing."""
+        self._target = None
+        for subscriber in self._inputs:
+            self.destroy_subscription(subscriber.sub)
+        self._inputs = []
+
+    def _listen(self) -> None:
+        """Take images, and where the camera stands."""
+        if self._buffer is None:
+            self._buffer = tf2_ros.Buffer(node=self)
+            self._listener = tf2_ros.TransformListener(self._buffer, self)
+        camera = f'cameras/{self._rig.camera.name}'
+        self._inputs = [
+            Subscriber(
+                self, kind, f'{camera}/{name}', qos_profile=qos.SENSOR, callback_group=self._images
+            )
+            for kind, name in (
+                (Image, 'color/image_raw'),
+                (Image, 'depth/image_rect'),
+                (CameraInfo, 'color/camera_info'),
+            )
+        ]
+        synchronizer = ApproximateTimeSynchronizer(self._inputs, 5, self._config.slop)
+        synchronizer.registerCallback(self._on_images)
 
     # --------------------------------------------------------------- images
 
@@ -265,15 +285,24 @@ class TrackingNode(ManagedNode):
             # Left out, or a backend that answers every few images only.
             if tracks.times[-1] != stamp:
                 return
-            now = lift_pixels(tracks.points[-1], depth, camera, self._config.pose.edge)
+            now, sure = self._where(tracks, depth, camera)
             motion = find_object_motion(
-                target.start,
-                transform_points(T_world_camera, now),
-                tracks.confidence[-1],
-                self._config.pose,
+                target.start, transform_points(T_world_camera, now), sure, self._config.pose
             )
             self._tracks.publish(self._message(tracks, images[0]))
         self._publish_pose(motion, tracks, stamp)
+
+    def _where(
+        self, tracks: PointTracks, depth: NDArray[np.float32], camera: CameraModel
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Return (N, 3) points in the camera's frame, NaN unknown, and (N,) how sure they are."""
+        pixels, sure = tracks.points[-1], tracks.confidence[-1]
+        seen = lift_pixels(pixels, depth, camera, self._config.pose.edge)
+        if not isinstance(tracks, SpatialTracks):
+            return seen, sure
+        own = camera.deproject(pixels, tracks.depth[-1])
+        believed = tracks.support[-1] > 0.5
+        return np.where(believed[:, None], own, seen), np.where(believed, tracks.support[-1], sure)
 
     def _publish_pose(
         self, motion: ObjectMotion | None, tracks: PointTracks, stamp: float
@@ -299,11 +328,20 @@ class TrackingNode(ManagedNode):
     def _camera_pose(self, image: Image) -> NDArray[np.float64]:
         """Return T_world_camera at the time of the image."""
         world, frame = self._rig.frame_id, image.header.frame_id
-        try:
-            found = self._buffer.lookup_transform(world, frame, Time.from_msg(image.header.stamp))
-        except tf2_ros.TransformException as error:
-            raise TransformMissingError(f"no transform '{frame}' to '{world}': {error}") from error
-        return transform_from_msg(found.transform)
+        deadline = time.monotonic() + self._config.tf_timeout
+        while self._buffer is not None:
+            try:
+                found = self._buffer.lookup_transform(
+                    world, frame, Time.from_msg(image.header.stamp)
+                )
+                return transform_from_msg(found.transform)
+            except tf2_ros.TransformException as error:
+                if time.monotonic() > deadline or not self._running:
+                    raise TransformMissingError(
+                        f"no transform '{frame}' to '{world}': {error}"
+                    ) from error
+            time.sleep(POLL)
+        raise TransformMissingError(f"nobody listens for '{frame}' to '{world}'")
 
     def _warn(self, text: str) -> None:
         self.get_logger().warning(text, throttle_duration_sec=2.0)

@@ -123,20 +123,21 @@ def test_a_moved_object_is_followed_and_its_motion_published(ros, scene):
     assert not set(second.point_ids) & set(first.point_ids)
 
 
-def test_nothing_is_published_before_a_start_and_after_a_reset(ros, scene):
+def test_the_camera_is_listened_to_from_a_start_to_a_reset(ros, scene):
     ros.start(TrackingNode)
     camera = FakeCamera(ros, scene)
     tracks = ros.collect(PointTracks, 'perception/scene/tracks', qos.SENSOR)
-    ros.wait_until(camera.connected)
-    camera.show(0, BEGUN - 1.0)
+    assert not camera.connected()
     ros.call(StartTracking, 'tracking_node/start', request_for(scene))
+    ros.wait_until(camera.connected)
     camera.show(1, BEGUN - 0.5)  # older than the start: left out
     camera.show(1, BEGUN + 0.5)
     ros.wait_until(lambda: tracks)
     assert tracks[0].num_steps == 2
     ros.call(Empty, 'tracking_node/reset', Empty.Request())
-    camera.show(2, BEGUN - 0.2)  # whenever it comes, nobody follows into it
+    ros.wait_until(lambda: not camera.connected())
     again = ros.call(StartTracking, 'tracking_node/start', request_for(scene))
+    ros.wait_until(camera.connected)
     camera.show(3, BEGUN + 2.0)
     ros.wait_until(lambda: len(tracks) > 1)
     assert len(tracks) == 2

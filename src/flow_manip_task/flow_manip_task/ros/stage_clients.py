@@ -10,13 +10,14 @@ from typing import Any
 
 from action_msgs.srv import CancelGoal
 from flow_manip_msgs.action import ExecutePlan, GenerateFlow, PlanFromFlow
-from flow_manip_msgs.srv import RankFlows, Segment
+from flow_manip_msgs.srv import RankFlows, Segment, StartTracking
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
+from std_srvs.srv import Empty
 
-from flow_manip_core.errors import CancelledError, PeerLostError
+from flow_manip_core.errors import CancelledError, FlowManipError, PeerLostError
 from flow_manip_core.flow import ObjectFlow
 from flow_manip_core.observation import Mask, Observation
 from flow_manip_core.plan import ExecutionOutcome, Plan
@@ -57,6 +58,7 @@ class TimeoutsConfig:
     select: float = field(default=30.0, metadata={'doc': 'Of ranking flows [s]'})
     plan: float = field(default=60.0, metadata={'doc': 'Of planning for one flow [s]'})
     execute: float = field(default=180.0, metadata={'doc': 'Of executing a plan [s]'})
+    track: float = field(default=1.0, metadata={'doc': 'For tracking to begin [s]'})
     silence: float = field(
         default=1.5, metadata={'doc': 'Of a stage that moves nothing, after its lease [s]'}
     )
@@ -79,9 +81,23 @@ class StageClients:
     """Calls the stages' nodes; notices within the lease when one of them dies."""
 
     def __init__(
-        self, node: Node, observer: Observer, robot: RobotConfig, timeouts: TimeoutsConfig
+        self,
+        node: Node,
+        observer: Observer,
+        robot: RobotConfig,
+        timeouts: TimeoutsConfig,
+        *,
+        track: bool = False,
     ) -> None:
-        """Make the clients; the servers may come later."""
+        """Make the clients; the servers may come later.
+
+        Args:
+            node: that calls.
+            observer: of the camera.
+            robot: whose controller is stopped where the node that moves it dies.
+            timeouts: of every stage.
+            track: have the object followed from its plan on, for who watches it.
+        """
         self._observer, self._robot, self._timeouts = observer, robot, timeouts
         group = ReentrantCallbackGroup()
         self._segment = node.create_client(Segment, 'segment', callback_group=group)
@@ -89,6 +105,13 @@ class StageClients:
         self._generate = ActionClient(node, GenerateFlow, 'generate_flow', callback_group=group)
         self._plan = ActionClient(node, PlanFromFlow, 'plan_from_flow', callback_group=group)
         self._execute = ActionClient(node, ExecutePlan, 'execute_plan', callback_group=group)
+        self._logger, self._track = node.get_logger(), track
+        self._start_tracking = node.create_client(
+            StartTracking, 'tracking_node/start', callback_group=group
+        )
+        self._reset_tracking = node.create_client(
+            Empty, 'tracking_node/reset', callback_group=group
+        )
         # A cancel request without goal id and stamp cancels every goal.
         self._brake = node.create_client(
             CancelGoal, f'{robot.trajectory_action}/_action/cancel_goal', callback_group=group
@@ -207,6 +230,10 @@ class StageClients:
             cancelled,
             lambda feedback: on_stage(PLANNING_TEXTS.get(feedback.stage, ''), feedback.progress),
         )
+        if self._track:
+            self._begin_tracking(
+                StartTracking.Request(observation=message, mask=goal.mask), cancelled
+            )
         grasps = result.grasps
         return replace(
             plan_from_msg(result.plan),
@@ -232,7 +259,24 @@ class StageClients:
                 # Whoever sent the motion is gone; the controller would follow it to its end.
                 self._brake.call_async(CancelGoal.Request())
                 raise
+            finally:
+                if self._track and self._reset_tracking.service_is_ready():
+                    self._reset_tracking.call_async(Empty.Request())
         return ExecutionOutcome(int(result.segments_done), float(result.final_gripper_width))
+
+    def _begin_tracking(self, request: StartTracking.Request, cancelled: Cancelled) -> None:
+        """Have the object followed; where nobody can, the plan runs without being watched."""
+        if not self._start_tracking.service_is_ready():
+            self._logger.info('no tracking_node: the object is not watched')
+            return
+        try:
+            call_service(
+                self._start_tracking, request, timeout=self._timeouts.track, cancelled=cancelled
+            )
+        except CancelledError:
+            raise
+        except FlowManipError as error:
+            self._logger.warning(f'the object is not watched: {error.name} {error}')
 
     def recover(self, plan: Plan, segment: int, *, cancelled: Cancelled) -> None:
         """Plan the way back from where the joints are now, and execute it."""

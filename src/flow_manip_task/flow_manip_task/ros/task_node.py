@@ -60,6 +60,7 @@ class TaskNode(PlainNode):
         self._records = Path(folder or os.environ.get('FLOW_MANIP_RUNS') or 'runs')
         observing = self.parameters.dataclass(ObservingConfig, 'observing.')
         timeouts = self.parameters.dataclass(TimeoutsConfig, 'timeouts.')
+        track = value('track', False, 'Have tracking_node follow the object while a plan runs')
         self.parameters.check()
         self._about = {
             'pipeline': pipeline,
@@ -73,7 +74,9 @@ class TaskNode(PlainNode):
         self._flow_markers = self.create_publisher(MarkerArray, 'task/flow_markers', qos.LATCHED)
         self._plan_markers = self.create_publisher(MarkerArray, 'task/plan_markers', qos.LATCHED)
         self._observer = Observer(self, context.rig, observing)
-        self._stage_clients = StageClients(self, self._observer, context.robot, timeouts)
+        self._stage_clients = StageClients(
+            self, self._observer, context.robot, timeouts, track=track
+        )
         self._manipulation = Manipulation(
             self._stage_clients.stages, config, open_record=self._open_record
         )

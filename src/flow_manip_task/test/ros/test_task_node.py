@@ -11,8 +11,10 @@ import time
 
 from action_msgs.srv import CancelGoal
 from flow_manip_msgs.msg import ObjectFlow, StageReport
+from flow_manip_msgs.srv import StartTracking
 import numpy as np
 import pytest
+from std_srvs.srv import Empty
 from task_fake_nodes import STAGES, start_world
 from task_fakes import FakeWorld
 from visualization_msgs.msg import MarkerArray
@@ -91,6 +93,47 @@ def test_five_lines_run_a_task_and_bring_back_everything(cell):
     c.ros.wait_until(lambda: [r for r in reports if r.stage == 'DONE'])
     assert flows[-1].num_points == 55
     assert len(markers[-1].markers) == 2
+
+
+def test_the_object_is_followed_while_its_plan_runs_if_asked_for(cell):
+    c = cell(parameters={'track': True})
+    heard = []
+
+    def start(request, response):
+        heard.append((request, list(c.world.calls)))
+        response.error_code = response.NONE
+        return response
+
+    def reset(request, response):
+        heard.append('reset')
+        return response
+
+    c.others.node.create_service(StartTracking, 'tracking_node/start', start)
+    c.others.node.create_service(Empty, 'tracking_node/reset', reset)
+    ready = c.task._stage_clients._start_tracking.service_is_ready
+    c.ros.wait_until(ready)
+    c.ros.wait_until(c.task._stage_clients._reset_tracking.service_is_ready)
+    assert c.client.run(PUT).succeeded
+    c.ros.wait_until(lambda: len(heard) == 2)
+    request, calls = heard[0]
+    assert 'plan' in calls
+    assert 'execute' not in calls
+    assert request.mask.label == 'red cube'
+    assert request.observation.color.data
+    assert heard[1] == 'reset'
+
+
+def test_a_goal_runs_unwatched_where_tracking_is_refused_or_absent(cell):
+    c = cell(parameters={'track': True})
+    assert c.client.run(PUT, dry_run=True).succeeded
+
+    def refuse(request, response):
+        response.error_code, response.error_msg = response.TOO_FEW_POINTS, '3 pixels'
+        return response
+
+    c.others.node.create_service(StartTracking, 'tracking_node/start', refuse)
+    c.ros.wait_until(c.task._stage_clients._start_tracking.service_is_ready)
+    assert c.client.run(PUT).succeeded
 
 
 def test_feedback_comes_at_least_twice_a_second_while_a_stage_works(cell):
