@@ -12,35 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from flow_manip_core.camera import CameraModel
 from flow_manip_core.errors import ConfigurationError, InvalidInputError
 from flow_manip_core.observation import Mask, Observation
-from flow_manip_core.robot import CameraConfig, Context, load_rig, load_robot
+from flow_manip_core.robot import Context, load_rig, load_robot
 from flow_manip_core.transforms import (
     make_transform,
     quaternion_from_transform,
     transform_from_quaternion,
 )
 from flow_manip_mujoco.camera import add_depth_noise, DepthNoiseConfig, Renderer
-from flow_manip_mujoco.control import ArmController, ArmGains, GripperController
+from flow_manip_mujoco.cell_config import camera_model_of, CellConfig, randomise
+from flow_manip_mujoco.control import ArmController, GripperController
 from flow_manip_mujoco.fixtures import FixtureSpec
-from flow_manip_mujoco.layout import (
-    choose_objects,
-    draw_footings,
-    fixture_pose,
-    LayoutConfig,
-    Scene,
-)
+from flow_manip_mujoco.layout import choose_objects, draw_footings, fixture_pose, Scene
 from flow_manip_mujoco.objects import ObjectSpec
-from flow_manip_mujoco.panda import ARM_JOINTS, FINGER_JOINTS, GripperServo
-from flow_manip_mujoco.scene import (
-    build_model,
-    camera_quaternion,
-    fingerprint,
-    LIGHTS,
-    PhysicsConfig,
-    TableConfig,
-)
+from flow_manip_mujoco.panda import ARM_JOINTS, FINGER_JOINTS
+from flow_manip_mujoco.scene import build_model, fingerprint
 from flow_manip_mujoco.state import CellState
 
 FrameCallback = Callable[[NDArray[np.uint8], float], None]
@@ -52,37 +39,6 @@ _TRACE_PERIOD = 0.05  # [s] between states that are remembered
 _TRACE_LENGTH = 12_000  # ten minutes
 
 
-@dataclass(frozen=True)
-class RandomisationConfig:
-    """What a seed changes besides the objects and their poses.
-
-    Attributes:
-        light: largest relative change of the lights' strength.
-        light_direction: largest change of their direction [rad].
-        camera_position: standard deviation of the camera's place [m].
-        camera_rotation: standard deviation of its direction [rad].
-    """
-
-    light: float = 0.15
-    light_direction: float = 0.3
-    camera_position: float = 0.0
-    camera_rotation: float = 0.0
-
-
-@dataclass(frozen=True)
-class CellConfig:
-    """How the cell is built and drawn."""
-
-    physics: PhysicsConfig = field(default_factory=PhysicsConfig)
-    table: TableConfig = field(default_factory=TableConfig)
-    layout: LayoutConfig = field(default_factory=LayoutConfig)
-    randomisation: RandomisationConfig = RandomisationConfig()
-    gains: ArmGains = field(default_factory=ArmGains)
-    servo: GripperServo = field(default_factory=GripperServo)
-    noise: DepthNoiseConfig = field(default_factory=DepthNoiseConfig)
-    shadows: bool = False
-
-
 @dataclass
 class _Frames:
     """A subscriber to pictures taken while the cell is stepped."""
@@ -90,12 +46,6 @@ class _Frames:
     callback: FrameCallback
     period: float
     due: float = field(default=0.0)
-
-
-def camera_model_of(camera: CameraConfig) -> CameraModel:
-    """Return the intrinsics that MuJoCo draws a camera with."""
-    fovy = float(np.radians(camera.fovy_degrees))
-    return CameraModel.from_fov(camera.width, camera.height, fovy)
 
 
 class SimulatedCell:
@@ -164,7 +114,7 @@ class SimulatedCell:
         self.model = self._model_of(self.objects, self.fixtures)
         self.data = mujoco.MjData(self.model)
         self._scratch = mujoco.MjData(self.model)
-        self._randomise(rng)
+        randomise(self.model, self.context.rig.camera, self.config.randomisation, rng)
         robot = self.context.robot
         self.arm_controller = ArmController(self.model, self.config.gains, robot.max_acceleration)
         self.gripper_controller = GripperController(
@@ -220,11 +170,7 @@ class SimulatedCell:
             ConfigurationError: an object is unknown.
         """
         state = CellState.loads(text)
-        try:
-            randomisation = RandomisationConfig(**state.randomisation)
-        except TypeError as error:
-            raise InvalidInputError(f'state: randomisation: {error}') from error
-        self.config = replace(self.config, randomisation=randomisation)
+        self.config = replace(self.config, randomisation=state.randomisation)
         self.reset(state.seed, state.scene())
         state.check(self)
         state.apply(self)
@@ -520,21 +466,6 @@ class SimulatedCell:
             x, y, yaw = footings[spec.name]
             joint = self.data.joint(spec.name)
             joint.qpos[:] = [x, y, height, np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)]
-
-    def _randomise(self, rng: np.random.Generator) -> None:
-        """Vary lights and camera about their places; nothing of the last reset remains."""
-        config, rig_camera = self.config.randomisation, self.context.rig.camera
-        for name, light in LIGHTS.items():
-            turn = Rotation.from_rotvec(config.light_direction * rng.uniform(-1, 1, size=3) / 2)
-            element = self.model.light(name)
-            element.dir[:] = turn.apply(light.direction)
-            element.diffuse[:] = light.strength * (1.0 + config.light * rng.uniform(-1, 1))
-        pose = rig_camera.pose.matrix
-        pose[:3, 3] += config.camera_position * rng.normal(size=3)
-        turn = Rotation.from_rotvec(config.camera_rotation * rng.normal(size=3)).as_matrix()
-        pose[:3, :3] = turn @ pose[:3, :3]
-        camera = self.model.camera(rig_camera.name)
-        camera.pos[:], camera.quat[:] = pose[:3, 3], camera_quaternion(pose)
 
     def _refresh(self) -> None:
         """Bring the kinematics of the copy that is drawn to the present state."""

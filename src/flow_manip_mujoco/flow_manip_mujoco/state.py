@@ -16,6 +16,7 @@ from typing import Any, TYPE_CHECKING
 import numpy as np
 
 from flow_manip_core.errors import InvalidInputError
+from flow_manip_mujoco.cell_config import RandomisationConfig
 from flow_manip_mujoco.layout import Footing, Scene
 from flow_manip_mujoco.objects import CATALOGUE
 
@@ -48,7 +49,7 @@ class CellState:
         objects: names from the catalogue that a free scene asks for.
         distractors: how many more the seed drew.
         footings: (x, y, yaw) of what a free scene has placed.
-        randomisation: ranges that the seed drew light and camera from, by name.
+        randomisation: ranges that the seed drew light and camera from.
         time: since the reset [s].
         joints: position and velocity of every joint by name: 1 and 1 numbers of a hinge or slide
             [rad or m], 7 (x, y, z, quaternion wxyz) and 6 of a free body.
@@ -61,7 +62,7 @@ class CellState:
     objects: tuple[str, ...]
     distractors: int
     footings: Mapping[str, Footing]
-    randomisation: Mapping[str, float]
+    randomisation: RandomisationConfig
     time: float
     joints: Mapping[str, JointState]
 
@@ -90,14 +91,15 @@ class CellState:
             objects=tuple(spec.name for spec in scene.specs) if free else (),
             distractors=scene.distractors if free else 0,
             footings=dict(scene.footings) if free else {},
-            randomisation=dict(vars(cell.config.randomisation)),
+            randomisation=cell.config.randomisation,
             time=cell.time,
             joints=joints,
         )
 
     def dumps(self) -> str:
         """Write it as JSON."""
-        return json.dumps({'version': VERSION, **vars(self)}, separators=(',', ':'))
+        values = {'version': VERSION, **vars(self), 'randomisation': vars(self.randomisation)}
+        return json.dumps(values, separators=(',', ':'))
 
     @classmethod
     def loads(cls, text: str) -> CellState:
@@ -128,10 +130,7 @@ class CellState:
                 name: _numbers(value, f'footing of {name}', 3)
                 for name, value in _mapping(values['footings'], 'footings').items()
             },
-            randomisation={
-                name: _number(value, name, 0.0, 10.0)
-                for name, value in _mapping(values['randomisation'], 'randomisation').items()
-            },
+            randomisation=_randomisation(values['randomisation']),
             time=_number(values['time'], 'time', 0.0, 1e9),
             joints={
                 name: _joint(value, name)
@@ -187,6 +186,14 @@ def _not_in_catalogue(scene: Scene) -> list[str]:
     known = [spec for spec in scene.specs if CATALOGUE.get(spec.name) is spec]
     strange = [spec.name for spec in scene.specs if spec not in known]
     return strange + [fixture.name for fixture in scene.fixtures]
+
+
+def _randomisation(value: Any) -> RandomisationConfig:
+    values = {n: _number(v, n, 0.0, 10.0) for n, v in _mapping(value, 'randomisation').items()}
+    try:
+        return RandomisationConfig(**values)
+    except TypeError as error:
+        raise InvalidInputError(f'state: randomisation: {error}') from error
 
 
 def _mapping(value: Any, where: str) -> Mapping[str, Any]:

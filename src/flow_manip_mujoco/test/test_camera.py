@@ -14,7 +14,8 @@ from flow_manip_core.robot import PoseConfig
 from flow_manip_core.transforms import transform_distance, transform_points
 from flow_manip_mujoco.camera import add_depth_noise, DepthNoiseConfig
 from flow_manip_mujoco.camera.noise import depth_edges
-from flow_manip_mujoco.cell import CellConfig, RandomisationConfig, SimulatedCell
+from flow_manip_mujoco.cell import SimulatedCell
+from flow_manip_mujoco.cell_config import CellConfig, RandomisationConfig
 from flow_manip_mujoco.layout import Scene
 from flow_manip_mujoco.objects import CATALOGUE
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from flow_manip_core.errors import ConfigurationError, InvalidInputError
-from flow_manip_mujoco.cell import CellConfig, RandomisationConfig, SimulatedCell
+from flow_manip_mujoco.cell import SimulatedCell
+from flow_manip_mujoco.cell_config import CellConfig, RandomisationConfig
 from flow_manip_mujoco.fixtures.holders import pen_holder
 from flow_manip_mujoco.layout import Scene
 from flow_manip_mujoco.state import MAX_LENGTH
