@@ -81,6 +81,8 @@ class FlowGenerator(Protocol):
 FLOW_GENERATORS: Registry[FlowGenerator] = Registry(
     'flow',
     {
+        'animatediff_flow': 'flow_manip_world_model.flow.diffusion.generator:AnimateDiffFlow',
+        'compact': 'flow_manip_world_model.flow.diffusion.generator:CompactFlow',
         'dream': 'flow_manip_world_model.flow.dream:DreamFlow',
         'remote': 'flow_manip_world_model.flow.remote:RemoteFlow',
         'rule_based': 'flow_manip_world_model.flow.rule_based:RuleBasedFlow',
