@@ -235,7 +235,7 @@ def test_processes_give_the_same_candidates_as_one(dream):
 
 
 def test_a_process_that_dies_or_hangs_costs_only_its_candidate(dream):
-    flows, dropped = dream('good', 'crash', 'hang', 'good', processes=2, lift_timeout=4.0)
+    flows, dropped = dream('good', 'crash', 'hang', 'good', processes=2, lift_timeout=1.0)
     assert len(flows) == 2
     assert isinstance(dropped[1], PeerLostError)
     assert 'exit code 41' in str(dropped[1])

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
 import sys
 
 from dream_fakes import make_observation
@@ -133,6 +134,8 @@ def test_a_model_that_is_not_there_is_named(context, seen, tmp_path):
     )
     with pytest.raises(BackendError, match='lost'):
         next(lost.generate(seen, TEXT))
+    with pytest.raises(BackendError, match='lost'):
+        WanVideo(replace(lost._config, preload=True), context)
 
 
 def test_what_is_not_installed_is_said_when_the_backend_is_built(context, monkeypatch):

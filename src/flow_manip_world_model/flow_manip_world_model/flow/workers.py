@@ -28,6 +28,7 @@ from flow_manip_world_model.flow.lifting import (
 from flow_manip_world_model.progress import never_cancelled
 
 POLL = 0.01  # [s] how often waiting looks at its limits
+START_TIMEOUT = 300.0  # [s] until a process has built its lifter: it may load models
 
 
 class LiftWorkers(Protocol):
@@ -188,8 +189,9 @@ class ProcessWorkers:
     def _watch(self) -> None:
         """End what takes too long; its thread then says that it is gone."""
         for process in self._busy:
-            if time.monotonic() - process.since > self._timeout:
-                process.end(StageTimeoutError(f'lifting took longer than {self._timeout:g} s'))
+            limit = self._timeout if process.begun else START_TIMEOUT
+            if time.monotonic() - process.since > limit:
+                process.end(StageTimeoutError(f'lifting took longer than {limit:g} s'))
 
 
 class _Process:
@@ -203,12 +205,12 @@ class _Process:
         other.close()
         self._jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._reason: FlowManipError | None = None
-        self.alive, self.number, self.since = True, -1, 0.0
+        self.alive, self.begun, self.number, self.since = True, False, -1, 0.0
         threading.Thread(target=self._talk, daemon=True).start()
 
     def start(self, job: LiftJob, events: queue.SimpleQueue[LiftEvent]) -> None:
         """Send a job; what comes of it is put into `events`."""
-        self.number, self.since = job.number, time.monotonic()
+        self.begun, self.number, self.since = False, job.number, time.monotonic()
         self._jobs.put((job, events))
 
     def end(self, reason: FlowManipError | None = None) -> None:
@@ -224,6 +226,8 @@ class _Process:
             try:
                 self._pipe.send(job)
                 while not (event := self._pipe.recv()).finished:
+                    if not self.begun:
+                        self.begun, self.since = True, time.monotonic()
                     events.put(event)
             except (EOFError, OSError):
                 self._process.join()
@@ -252,6 +256,7 @@ def _serve(pipe: Connection, recipe: LiftingRecipe) -> None:
     while True:
         try:
             job: LiftJob = pipe.recv()
+            pipe.send(LiftEvent(job.number, 'begun', 0.0))
             if lifter is None:
                 pipe.send(LiftEvent(job.number, error=broken))
             else:

@@ -70,6 +70,7 @@ class WanVideo:
             device: of torch.
             dtype: of transformer and text encoder; the VAE keeps float32.
             offload: 'none', 'model' (parts wait in RAM) or 'sequential' (layers do; slow).
+            preload: load `model` when the backend is built, not at the first goal.
         """
 
         model: str = 'Wan-AI/Wan2.1-I2V-14B-720P-Diffusers'
@@ -89,6 +90,7 @@ class WanVideo:
         device: str = field(default='cuda', metadata={'doc': 'Of torch'})
         dtype: str = 'bfloat16'
         offload: str = 'none'
+        preload: bool = False
 
         def __post_init__(self) -> None:
             """Refuse sizes that the model cannot have, before it rounds them by itself."""
@@ -115,16 +117,19 @@ class WanVideo:
                 raise ConfigurationError(f'wan: {self.max_tokens} tokens, expected 16..512')
 
     def __init__(self, config: Config, context: Context) -> None:
-        """Load nothing yet; say at once what is not installed.
+        """Load nothing yet, unless asked to; say at once what is not installed.
 
         Raises:
-            BackendError: torch, diffusers or transformers is missing, with the command.
+            BackendError: torch, diffusers or transformers is missing, with the command; or the
+                model cannot be loaded.
             ConfigurationError: there is no such prompt.
         """
         self._config = config
         self._prompt = load_prompt(config.prompt)
         self._pipelines: dict[str, Any] = {}
         _check_installed(*(['peft'] if config.lora else []))
+        if config.preload:
+            self._pipeline(config.model)
 
     def generate(
         self,
