@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A2 to A8: the thing that moves, found without knowing what it is.
+
+The order is 3DFlowAction's. Points all over the first frame, outside the gripper, are followed;
+those that move from the beginning belong to the arm; of the rest, those that move far are the
+object. A second, denser grid inside their box gives the points and the mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+
+from flow_manip_core.video import Video
+from flow_manip_learning.engine.config import DetectionConfig, GripperConfig
+from flow_manip_learning.engine.gripper import grown, mask_from_motion
+from flow_manip_learning.engine.movement import measure_movement, Movement
+from flow_manip_learning.engine.rejection import reject
+from flow_manip_learning.engine.static_view import corners_among, flat_view, StaticView
+from flow_manip_perception.tracking import never, PointTracker
+from flow_manip_perception.tracking.queries import grid_queries
+
+Pixels = NDArray[np.bool_]
+Box = tuple[float, float, float, float]
+MIN_OUTSIDE = 16  # grid points outside the gripper
+
+
+@dataclass(frozen=True)
+class Movers:
+    """The first pass, for pictures and numbers.
+
+    Attributes:
+        movement: of the grid's points [working frame].
+        gripper: (S, S) the gripper in the working frame.
+        early: (N,) points that the arm's rule takes out.
+        chosen: (N,) points of the thing that moves.
+        box: (x, y, width, height) of it [px of the working frame].
+        view: the camera's part.
+    """
+
+    movement: Movement
+    gripper: Pixels
+    early: NDArray[np.bool_]
+    chosen: NDArray[np.bool_]
+    box: Box
+    view: StaticView
+
+
+def working_video(video: Video, config: DetectionConfig) -> Video:
+    """Return the video as square frames of the working size (A2), thinned."""
+    size = (config.frame_size, config.frame_size)
+    thin = video.thinned(config.max_frames)
+    shrinks = min(thin.size) > config.frame_size
+    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    frames = np.stack([cv2.resize(frame, size, interpolation=way) for frame in thin.frames])
+    return Video(frames, thin.times, source=video.source)
+
+
+def find_movers(
+    video: Video,
+    tracker: PointTracker,
+    config: DetectionConfig,
+    gripper: GripperConfig,
+    *,
+    mask: Pixels | None = None,
+    view: StaticView | None = None,
+    cancelled: Callable[[], bool] = never,
+) -> Movers:
+    """Find the thing that moves.
+
+    Args:
+        video: working frames.
+        tracker: follows the grid.
+        config: thresholds.
+        gripper: how the gripper is found, where `mask` is none.
+        mask: (S, S) of the gripper in the first working frame, from whoever knows it.
+        view: the camera's part in working pixels; fitted to the grid where left out.
+        cancelled: polled while tracking.
+
+    Raises:
+        ClipRejectedError: with the reason.
+        CancelledError: as `cancelled` says.
+    """
+    if video.num_frames < config.early_frame + 2:
+        raise reject('too_short', frames=video.num_frames, frames_needed=config.early_frame + 2)
+    queries = grid_queries(video.size, config.grid)
+    tracks = tracker.track(video, queries, cancelled=cancelled)
+    view = view or flat_view(tracks, corners_among(queries, video.frames[0]), config)
+    if mask is None:
+        mask = np.zeros((config.frame_size, config.frame_size), dtype=bool)
+        if gripper.source == 'motion':
+            mask = mask_from_motion(video, view, gripper, config)
+    covered = _under(grown(mask, gripper.dilation), queries)
+    if (~covered).sum() < MIN_OUTSIDE:
+        raise reject(
+            'masked_out', share_masked=covered.mean(), points_outside=int((~covered).sum())
+        )
+    movement = measure_movement(video, tracks, view, tracker, config, cancelled)
+    early = covered | (movement.early >= config.early_motion)
+    chosen = _largest_thing(movement, early, config)
+    box = box_of(movement.start[chosen], video.size[0] / config.grid, video.size)
+    share = box[2] * box[3] / (video.size[0] * video.size[1])
+    if share > config.max_box:
+        raise reject('large_box', share_of_image=share, limit=config.max_box)
+    return Movers(movement, mask, early, chosen, box, view)
+
+
+def _under(mask: Pixels, points: NDArray) -> NDArray[np.bool_]:
+    columns, rows = np.rint(points).astype(int).T
+    return mask[rows, columns]
+
+
+def _largest_thing(
+    movement: Movement, early: NDArray[np.bool_], config: DetectionConfig
+) -> NDArray[np.bool_]:
+    """Return (N,) the points of the thing that moves most (A4 to A6).
+
+    Raises:
+        ClipRejectedError: 'still', 'only_early_movers' or 'no_object'.
+    """
+    known = movement.believable
+    largest = float(movement.displacement[known].max()) if known.any() else 0.0
+    if largest < config.still_motion:
+        raise reject('still', largest_px=largest, needed_px=config.still_motion)
+    late = known & ~early
+    moved = movement.displacement[late]
+    largest_late = float(moved.max()) if len(moved) else 0.0
+    if largest_late < config.still_motion:
+        raise reject(
+            'only_early_movers',
+            largest_px=largest,
+            largest_late_px=largest_late,
+            needed_px=config.still_motion,
+            share_early=early.mean(),
+        )
+    threshold = config.mover_share * float(moved.max() - moved.min())
+    movers = late & (np.nan_to_num(movement.displacement) > threshold)
+    chosen, sizes = _strongest_group(movement, movers, config)
+    if chosen.sum() < config.min_movers:
+        raise reject(
+            'no_object',
+            movers=int(movers.sum()),
+            groups=len(sizes),
+            largest_group=int(chosen.sum()),
+            needed=config.min_movers,
+        )
+    return chosen
+
+
+def _strongest_group(
+    movement: Movement, movers: NDArray[np.bool_], config: DetectionConfig
+) -> tuple[NDArray[np.bool_], list[int]]:
+    """Return (N,) the connected group that moves most in all, and the sizes of all groups."""
+    indices = np.flatnonzero(movers)
+    if config.link == 0 or len(indices) == 0:
+        return movers, [len(indices)]
+    cells = movement.start[indices] / (config.frame_size / config.grid)
+    near = np.abs(cells[:, None] - cells[None]).max(axis=-1) < config.link
+    count, labels = connected_components(near, directed=False)
+    groups = [np.flatnonzero(labels == n) for n in range(count)]
+    weight = [float(movement.displacement[indices[group]].sum()) for group in groups]
+    chosen = np.zeros(len(movers), dtype=bool)
+    chosen[indices[groups[int(np.argmax(weight))]]] = True
+    return chosen, [len(group) for group in groups]
+
+
+def box_of(points: NDArray, cell: float, size: tuple[int, int]) -> Box:
+    """Return (x, y, width, height) around points, each of which stands for its cell, clipped."""
+    low = np.maximum(points.min(axis=0) - cell / 2, -0.5)
+    high = np.minimum(points.max(axis=0) + cell / 2, np.array(size) - 0.5)
+    return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A7, A8: a dense grid inside the box of the movers: the object's points and its mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from flow_manip_core.point_tracks import PointTracks
+from flow_manip_core.video import Video
+from flow_manip_learning.engine.config import DetectionConfig
+from flow_manip_learning.engine.detection import Box, Movers, Pixels
+from flow_manip_learning.engine.gripper import grown
+from flow_manip_learning.engine.movement import measure_movement, Movement
+from flow_manip_learning.engine.rejection import reject
+from flow_manip_learning.engine.static_view import StaticView
+from flow_manip_perception.tracking import never, PointTracker
+
+MARGIN = 0.5  # [cells of the first grid] that the box is grown by: the object may end there
+
+
+@dataclass(frozen=True)
+class DenseMovers:
+    """The object in the sample's pixels.
+
+    Attributes:
+        tracks: of the object's points.
+        mask: (H, W) of the object in the first frame.
+        box: (x, y, width, height) of the mask [px].
+        displacement: (N,) of the points [px of the working frame].
+    """
+
+    tracks: PointTracks
+    mask: Pixels
+    box: Box
+    displacement: NDArray[np.float64]
+
+
+def follow_inside(
+    video: Video,
+    movers: Movers,
+    view: StaticView,
+    tracker: PointTracker,
+    config: DetectionConfig,
+    *,
+    colour_cut: bool = True,
+    cancelled: Callable[[], bool] = never,
+) -> DenseMovers:
+    """Follow a dense grid inside the movers' box and keep what moves with them.
+
+    Args:
+        video: the sample's frames, of any size, the same times as the working frames.
+        movers: of the first pass.
+        view: the camera's part, in this video's pixels.
+        tracker: follows the grid.
+        config: thresholds.
+        colour_cut: sharpen the mask by colour.
+        cancelled: polled while tracking.
+
+    Raises:
+        ClipRejectedError: 'tracks_lost' where too little of it moves.
+        CancelledError: as `cancelled` says.
+    """
+    scale = np.array(video.size) / config.frame_size
+    box = scaled_box(movers.box, config, scale, video.size)
+    queries, side = grid_in(box, config.grid)
+    tracks = tracker.track(video, queries, cancelled=cancelled)
+    movement = measure_movement(video, tracks, view, tracker, config, cancelled)
+    gripper = cv2.resize(
+        grown(movers.gripper, 1).astype(np.uint8), video.size, interpolation=cv2.INTER_NEAREST
+    )
+    columns, rows = np.rint(queries).astype(int).T
+    chosen = _moves_along(movement, movers, config) & (gripper[rows, columns] == 0)
+    chosen = _tidy(chosen.reshape(side[::-1])).ravel() & chosen
+    if chosen.sum() < config.min_movers:
+        raise reject(
+            'tracks_lost',
+            points_in_the_box=len(queries),
+            points_that_move=int(chosen.sum()),
+            needed=config.min_movers,
+        )
+    mask = _mask(chosen.reshape(side[::-1]), box, video.size)
+    if colour_cut:
+        mask = cut_by_colour(video.frames[0], mask, (gripper > 0))
+    chosen &= mask[rows, columns]
+    if chosen.sum() < config.min_movers:
+        raise reject('tracks_lost', points_on_the_mask=int(chosen.sum()), needed=config.min_movers)
+    kept = PointTracks(
+        tracks.points[:, chosen],
+        tracks.confidence[:, chosen],
+        tracks.times,
+        tracks.point_ids[chosen],
+    )
+    return DenseMovers(kept, mask, box_of_mask(mask), movement.displacement[chosen])
+
+
+def scaled_box(box: Box, config: DetectionConfig, scale: NDArray, size: tuple[int, int]) -> Box:
+    """Return the box in the sample's pixels: shrunk if wanted, and grown by a part of a cell."""
+    x, y, w, h = box
+    cell = config.frame_size / config.grid
+    grow = MARGIN * cell if config.shrink == 0 else 0.0
+    low = np.array([x + config.shrink * w / 2, y + config.shrink * h / 2]) - grow
+    high = np.array([x + w - config.shrink * w / 2, y + h - config.shrink * h / 2]) + grow
+    low = np.maximum((low + 0.5) * scale - 0.5, -0.5)
+    high = np.minimum((high + 0.5) * scale - 0.5, np.array(size) - 0.5)
+    return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
+
+
+def grid_in(box: Box, count: int) -> tuple[NDArray[np.float32], tuple[int, int]]:
+    """Return points in the middles of a box's cells, row by row, and (columns, rows).
+
+    There are `count` of each, fewer where the box has fewer pixels.
+    """
+    x, y, w, h = box
+    columns, rows = max(2, min(count, int(w))), max(2, min(count, int(h)))
+    u = x + (np.arange(columns) + 0.5) * w / columns
+    v = y + (np.arange(rows) + 0.5) * h / rows
+    points = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2).astype(np.float32)
+    return points, (columns, rows)
+
+
+def box_of_mask(mask: Pixels) -> Box:
+    """Return the tight (x, y, width, height) of a mask, from edge to edge of its pixels."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    x, y = columns[0] - 0.5, rows[0] - 0.5
+    return float(x), float(y), float(columns[-1] + 0.5 - x), float(rows[-1] + 0.5 - y)
+
+
+def _moves_along(movement: Movement, movers: Movers, config: DetectionConfig) -> NDArray[np.bool_]:
+    """Return (N,) the movers in the box, by the same rules as in the whole image (A4, A6)."""
+    late = movement.believable & (movement.early < config.early_motion)
+    # The box holds still ground as well as the object; where it does not, the smallest
+    # displacement of the whole image is the still ground's.
+    least = np.nanmin(movers.movement.displacement[movers.movement.believable])
+    moved = np.nan_to_num(movement.displacement)
+    largest = float(moved[late].max()) if late.any() else 0.0
+    return late & (moved > config.mover_share * (largest - least)) & (moved > config.early_motion)
+
+
+def _tidy(cells: Pixels) -> Pixels:
+    """Close gaps of one cell and keep the largest part."""
+    closed = cv2.morphologyEx(
+        np.pad(cells, 2).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)
+    )[2:-2, 2:-2]
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
+    if count < 2:
+        return closed > 0
+    return parts == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+
+
+def _mask(cells: Pixels, box: Box, size: tuple[int, int]) -> Pixels:
+    """Return the (H, W) pixels of the cells, gaps closed and holes filled."""
+    cells = _tidy(cells)
+    x, y, w, h = box
+    u = np.arange(size[0])
+    v = np.arange(size[1])
+    columns = np.floor((u - x) * cells.shape[1] / w).astype(int)
+    rows = np.floor((v - y) * cells.shape[0] / h).astype(int)
+    inside_u = (columns >= 0) & (columns < cells.shape[1])
+    inside_v = (rows >= 0) & (rows < cells.shape[0])
+    mask = np.zeros((size[1], size[0]), dtype=bool)
+    mask[np.ix_(inside_v, inside_u)] = cells[np.ix_(rows[inside_v], columns[inside_u])]
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros(mask.shape, np.uint8)
+    cv2.drawContours(filled, outlines, -1, 1, cv2.FILLED)
+    return filled > 0
+
+
+def cut_by_colour(
+    frame: NDArray[np.uint8], mask: Pixels, forbidden: Pixels, rounds: int = 3
+) -> Pixels:
+    """Move a mask's border to where the colour changes (GrabCut, Rother et al. 2004).
+
+    Args:
+        frame: (H, W, 3) uint8 RGB.
+        mask: (H, W) where the object is, roughly.
+        forbidden: (H, W) where it is not for sure.
+        rounds: of the cut.
+
+    Returns:
+        The cut, or the mask as it was where the colours tell nothing apart.
+    """
+    x, y, w, h = (round(v) for v in box_of_mask(mask))
+    reach = max(3, round(0.12 * max(w, h)))
+    top, left = max(0, y - 3 * reach), max(0, x - 3 * reach)
+    window = np.s_[top : y + h + 3 * reach, left : x + w + 3 * reach]
+    rough = mask[window].astype(np.uint8)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    labels = np.where(rough > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[cv2.dilate(rough, disc) == 0] = cv2.GC_BGD
+    labels[cv2.erode(np.pad(rough, reach), disc)[reach:-reach, reach:-reach] > 0] = cv2.GC_FGD
+    labels[forbidden[window]] = cv2.GC_BGD
+    if not (labels == cv2.GC_BGD).any() or not np.isin(labels, (1, 3)).any():
+        return mask
+    cv2.setRNGSeed(0)
+    image = np.ascontiguousarray(frame[window][..., ::-1])
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(image, labels, None, *models, rounds, cv2.GC_INIT_WITH_MASK)
+    cut = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(cut.astype(np.uint8))
+    if count < 2:
+        return mask
+    cut = parts == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    overlap = (cut & (rough > 0)).sum() / max(1, (cut | (rough > 0)).sum())
+    if overlap < 0.4:
+        return mask
+    found = np.zeros(mask.shape, dtype=bool)
+    found[window] = cut
+    return found
