@@ -79,7 +79,7 @@ class EgoMotionConfig:
     min_points: int = field(default=24, metadata={'doc': 'Fewer background points are refused'})
     min_inliers: float = field(default=0.5, metadata={'doc': 'Share of points that agree'})
     max_residual: float = field(default=0.012, metadata={'doc': 'RMS of those that agree [m]'})
-    max_zoom: float = field(default=0.015, metadata={'doc': 'Change of focal length'})
+    max_zoom: float = field(default=0.03, metadata={'doc': 'Change of focal length'})
     key_share: float = field(default=0.5, metadata={'doc': 'Points left before a new key frame'})
     edge_step: float = field(default=0.02, metadata={'doc': 'Relative step of depth at an edge'})
 
