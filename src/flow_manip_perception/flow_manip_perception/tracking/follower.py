@@ -324,12 +324,14 @@ class Follower:
         now = transform_points(body.pose, self._start[chosen])
         pixels = self._camera.project(now)
         tolerance = 2.0 * self._config.rigid.inlier_distance
-        seen = np.isfinite(pixels).all(axis=1) & seen_at(now, depth, self._camera, tolerance)
+        known = np.isfinite(pixels).all(axis=1)
+        away = body.turned_away(now, self._normals[chosen])
+        seen = known & ~away & seen_at(now, depth, self._camera, tolerance)
+        hidden = known & (away | body.covered(now, depth))
         agree = np.linalg.norm(there[chosen] - pixels, axis=1) < 1.5
         agree &= self._telling[chosen] & (miss[chosen] < self._config.max_miss)
         sure = min(1.0, body.inliers + 0.3)
         confidence = np.where(seen, np.where(agree, MATCHED, SEEN) * sure, HIDDEN)
-        hidden = body.hides(now, self._normals[chosen], depth)
         self.support[chosen] = np.where(seen | hidden, SEEN * sure, 0.0)
         self.depth[chosen] = now[:, 2]
         # A point without depth at the start has no place on the body; its patch leads it.

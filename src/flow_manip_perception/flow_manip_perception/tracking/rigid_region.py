@@ -188,23 +188,22 @@ class RigidRegion:
         if self.found:
             self._grow(frame, depth)
 
-    def hides(
-        self, points: Array, normals: Array, depth: NDArray[np.float32]
-    ) -> NDArray[np.bool_]:
-        """Tell which of its points, where they are now, cannot be in sight.
-
-        They are turned away, or something is in front of them. A point that should be in sight
-        and is not speaks against the fit; it is not hidden.
+    def turned_away(self, points: Array, normals: Array) -> NDArray[np.bool_]:
+        """Tell which of its points, where they are now, lie on a side that cannot be seen.
 
         Args:
             points: (N, 3) in the camera's frame [m].
             normals: (N, 3) of the surface in the first image.
-            depth: (H, W) metres, NaN unknown.
         """
-        toward = -(normals @ self.pose[:3, :3].T * points).sum(axis=1)
+        return (normals @ self.pose[:3, :3].T * points).sum(axis=1) > 0
+
+    def covered(self, points: Array, depth: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Tell which (N, 3) points in the camera's frame have something else in front of them.
+
+        A point that should be in sight and is not, nor covered, speaks against the fit.
+        """
         found = sample_nearest(depth, self._camera.project(points))
-        in_front = found < points[:, 2] - self._config.inlier_distance
-        return np.isfinite(points).all(axis=1) & ((toward < 0) | in_front)
+        return found < points[:, 2] - self._config.inlier_distance
 
     # -------------------------------------------------------------- fitting
 
