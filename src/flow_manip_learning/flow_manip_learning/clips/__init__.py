@@ -7,6 +7,7 @@ from flow_manip_learning.clips.reading import (
     clip_without_depth,
     DISTANCE,
     FOV_DEGREES,
+    in_metres,
     read_clip,
     with_estimated_depth,
 )
@@ -16,6 +17,7 @@ __all__ = [
     'FOV_DEGREES',
     'Clip',
     'clip_without_depth',
+    'in_metres',
     'mask_in_box',
     'read_clip',
     'with_estimated_depth',

@@ -170,25 +170,44 @@ def with_estimated_depth(
     first = replace(
         clip.video, frames=clip.video.frames[:2], times=clip.video.times[:2], depth=None
     )
-    estimate = np.asarray(estimator.estimate(first)[0], dtype=np.float64)
-    if estimator.kind == 'disparity':
-        least = MIN_DISPARITY * np.nanmax(estimate)
-        estimate = 1.0 / np.where(estimate > least, estimate, np.nan)
-    on_object = estimate[mask.pixels & np.isfinite(estimate) & (estimate > 0)]
-    if not len(on_object):
-        raise InvalidInputError(f"the estimated depth has no value on '{mask.label}'")
-    factor = 1.0 if estimator.kind == 'metric' else distance / float(np.median(on_object))
-    if estimator.kind == 'metric':
-        scale = 'metres, as the depth model believes them: no sensor has measured anything'
-    else:
-        scale = f'the object is taken to be {distance:g} m away at the start; all scales with it'
-    depth = _positive(factor * estimate)
+    depth, scale = in_metres(estimator.estimate(first)[:1], estimator.kind, mask, distance)
     return replace(
         clip,
         video=replace(clip.video, depth=None),
-        observation=replace(clip.observation, depth=depth),
+        observation=replace(clip.observation, depth=depth[0]),
         scale=scale,
     )
+
+
+def in_metres(
+    estimate: NDArray, kind: str, mask: Mask, distance: float
+) -> tuple[NDArray[np.float32], str]:
+    """Give an estimate of depth a scale where nothing was measured.
+
+    Args:
+        estimate: (T, H, W), see `DepthEstimator`.
+        kind: of the estimate.
+        mask: of the object in the first frame.
+        distance: of the object at the start where the estimate has no unit [m].
+
+    Returns:
+        (T, H, W) [m], NaN where unknown, and what a length in it means, in words.
+
+    Raises:
+        InvalidInputError: the estimate says nothing about the object.
+    """
+    depth = np.asarray(estimate, dtype=np.float64)
+    if kind == 'disparity':
+        least = MIN_DISPARITY * np.nanmax(depth)
+        depth = 1.0 / np.where(depth > least, depth, np.nan)
+    on_object = depth[0][mask.pixels & np.isfinite(depth[0]) & (depth[0] > 0)]
+    if not len(on_object):
+        raise InvalidInputError(f"the estimated depth has no value on '{mask.label}'")
+    if kind == 'metric':
+        scale = 'metres, as the depth model believes them: no sensor has measured anything'
+        return _positive(depth), scale
+    scale = f'the object is taken to be {distance:g} m away at the start; all scales with it'
+    return _positive(distance / float(np.median(on_object)) * depth), scale
 
 
 def _positive(depth: NDArray[np.float64]) -> NDArray[np.float32]:
