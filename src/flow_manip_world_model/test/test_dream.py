@@ -259,6 +259,19 @@ def test_a_cancel_kills_the_processes_and_the_next_goal_works(context, seen):
     generator.close()
 
 
+def test_a_process_that_dies_while_it_waits_costs_nothing(context, seen):
+    generator = create_flow_generator(parameters('good', processes=2), context)
+    assert len(generator.generate(seen[0], TEXT, [seen[1]])) == 1
+    (idle,) = generator._workers._free
+    idle._process.kill()
+    idle._process.join()
+    dropped = {}
+    flows = generator.generate(seen[0], TEXT, [seen[1]], on_dropped=dropped.__setitem__)
+    assert len(flows) == 1
+    assert not dropped
+    generator.close()
+
+
 class FakeRay(SimpleNamespace):
     """Ray's calls as its documentation has them, in this process."""
 

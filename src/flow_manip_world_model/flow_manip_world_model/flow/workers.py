@@ -182,9 +182,18 @@ class ProcessWorkers:
     def _dispatch(self) -> None:
         """Give waiting jobs to free processes."""
         while self._waiting and len(self._busy) < self._count:
-            process = self._free.pop() if self._free else _Process(self._recipe)
+            process = self._next_free() or _Process(self._recipe)
             self._busy.append(process)
             process.start(self._waiting.popleft(), self._events)
+
+    def _next_free(self) -> _Process | None:
+        """Return a process that waits for work; what died while it waited is forgotten."""
+        while self._free:
+            process = self._free.pop()
+            if process.runs:
+                return process
+            process.end()
+        return None
 
     def _watch(self) -> None:
         """End what takes too long; its thread then says that it is gone."""
@@ -207,6 +216,11 @@ class _Process:
         self._reason: FlowManipError | None = None
         self.alive, self.begun, self.number, self.since = True, False, -1, 0.0
         threading.Thread(target=self._talk, daemon=True).start()
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process is there."""
+        return self.alive and self._process.is_alive()
 
     def start(self, job: LiftJob, events: queue.SimpleQueue[LiftEvent]) -> None:
         """Send a job; what comes of it is put into `events`."""
@@ -239,6 +253,7 @@ class _Process:
                 event = LiftEvent(job.number, error=self._reason or gone)
             events.put(event)
         self._pipe.close()
+        self._process.join()  # it was killed: nobody else takes its exit code
 
 
 def _serve(pipe: Connection, recipe: LiftingRecipe) -> None:
