@@ -2,6 +2,7 @@
 """Samples of 3D object flow: one type, written to shards and read back checked."""
 
 from flow_manip_learning.dataset.checking import check_dataset
+from flow_manip_learning.dataset.contact_sheet import contact_sheet, write_contact_sheet
 from flow_manip_learning.dataset.encoding import decode_sample, encode_sample, EncodedSample
 from flow_manip_learning.dataset.index import DatasetCard, DatasetIndex
 from flow_manip_learning.dataset.reader import read_samples
@@ -15,7 +16,9 @@ __all__ = [
     'FlowSample',
     'ShardWriter',
     'check_dataset',
+    'contact_sheet',
     'decode_sample',
     'encode_sample',
     'read_samples',
+    'write_contact_sheet',
 ]

@@ -96,6 +96,12 @@ class Renderer:
         if self._context.currentBuffer != mujoco.mjtFramebuffer.mjFB_OFFSCREEN:
             raise BackendError('this OpenGL has no off-screen framebuffer')
 
+    def upload_texture(self, texture: int) -> None:
+        """Draw with the model's present pixels of a texture, by its number, from now on."""
+        self._check_thread()
+        self._gl.make_current()
+        mujoco.mjr_uploadTexture(self._model, self._context, texture)
+
     def render(
         self, data: mujoco.MjData, camera: str, adjust: Adjust | None = None
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import sys
 
 from flow_manip_core.errors import FlowManipError
-from flow_manip_task.cli import commands, evaluating, lifting, serving
+from flow_manip_task.cli import commands, dataset, evaluating, lifting, serving
 
 DEMO = 'put the red cube on the plate'
 INTERRUPTED = 130
@@ -90,6 +90,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     lift = subparsers.add_parser('lift', help="a clip to one object's 3D flow, with pictures")
     lifting.add_arguments(lift)
+
+    samples = subparsers.add_parser('dataset', help='samples of 3D flow: make, check, show')
+    dataset.add_arguments(samples)
 
     serve = subparsers.add_parser('serve', help='serve models to the `remote` backends')
     serving.add_arguments(serve)
