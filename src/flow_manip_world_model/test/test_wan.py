@@ -15,7 +15,7 @@ from flow_manip_core.errors import (
     VideoFailedError,
 )
 from flow_manip_world_model.video import VIDEO_GENERATORS
-from flow_manip_world_model.video.wan import _as_frames, WanVideo
+from flow_manip_world_model.video.wan import _as_frames, WanVideo, WATCHED
 
 TEXT = 'put the red block on the right'
 
@@ -104,6 +104,19 @@ def test_a_goal_image_takes_the_pipeline_of_first_and_last_frames(wan, seen):
     assert (video.frames != elsewhere.frames).any()
     with pytest.raises(InvalidInputError, match='an image is'):
         next(wan.generate(seen, TEXT, goal_image=goal[:100]))
+
+
+def test_half_precision_is_for_the_parts_that_bear_it(wan, seen, context):
+    half = WanVideo(replace(wan._config, dtype='bfloat16', preload=True), context)
+    (pipeline,) = half._pipelines.values()
+    kinds = {name: str(getattr(pipeline, name).dtype)[6:] for name in WATCHED[:1] + WATCHED[2:]}
+    assert kinds == {
+        'transformer': 'bfloat16',
+        'text_encoder': 'bfloat16',
+        'vae': 'float32',
+        'image_encoder': 'float32',
+    }
+    assert next(half.generate(seen, TEXT)).num_frames == 9
 
 
 def test_a_cancel_is_seen_inside_a_step(wan, seen):

@@ -68,7 +68,7 @@ class WanVideo:
             prompt: template in `flow_manip_world_model/prompts`, or a path to a yaml file.
             max_tokens: of the prompt.
             device: of torch.
-            dtype: of transformer and text encoder; the VAE keeps float32.
+            dtype: of transformer and text encoder; VAE and image encoder keep float32.
             offload: 'none', 'model' (parts wait in RAM) or 'sequential' (layers do; slow).
             preload: load `model` when the backend is built, not at the first goal.
         """
@@ -198,16 +198,24 @@ class WanVideo:
         """Load one pipeline as NovaFlow runs it."""
         import diffusers
         import torch
+        import transformers
 
         config = self._config
         dtype = getattr(torch, config.dtype)
         only_here = {'local_files_only': config.local_files_only}
-        # Its sums lose what a half-precision number cannot hold.
-        vae = diffusers.AutoencoderKLWan.from_pretrained(
-            name, subfolder='vae', dtype=torch.float32, **only_here
-        )
+        # What sees and draws images keeps float32, as diffusers advises for Wan.
+        exact: dict[str, Any] = {
+            'vae': diffusers.AutoencoderKLWan.from_pretrained(
+                name, subfolder='vae', dtype=torch.float32, **only_here
+            )
+        }
+        parts = diffusers.WanImageToVideoPipeline.load_config(name, **only_here)
+        if parts.get('image_encoder', [None])[0] is not None:  # Wan 2.2 has none
+            exact['image_encoder'] = transformers.CLIPVisionModel.from_pretrained(
+                name, subfolder='image_encoder', dtype=torch.float32, **only_here
+            )
         pipeline = diffusers.WanImageToVideoPipeline.from_pretrained(
-            name, vae=vae, dtype=dtype, **only_here
+            name, dtype=dtype, **exact, **only_here
         )
         pipeline.scheduler = diffusers.UniPCMultistepScheduler.from_config(
             pipeline.scheduler.config,
