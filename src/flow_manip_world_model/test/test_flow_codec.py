@@ -30,7 +30,7 @@ def some_flow(observation, mask, *, steps=FRAMES + 1, times=None):
     poses = []
     for share in np.linspace(0.0, 1.0, steps):
         turn = rotation_about([0.2, 0.1, 1.0], 0.8 * share)
-        moved = middle + [0.15 * share, -0.2 * share, 0.1 * np.sin(np.pi * share)]
+        moved = middle + np.array([0.15 * share, -0.2 * share, 0.1 * np.sin(np.pi * share)])
         poses.append(make_transform(moved, turn) @ make_transform(-middle))
     times = np.linspace(0.0, 2.0, steps) if times is None else times
     return flow_from_transforms(points, np.array(poses), times, object='box')
@@ -182,8 +182,7 @@ def test_without_depth_a_point_stays_as_far_away_as_it_was(scene, config):
     )
 
 
-def test_times_follow_the_longest_way_of_a_point(scene):
-    observation, mask = scene
+def test_times_follow_the_longest_way_of_a_point():
     codec = FlowCodec(MOTION)
     points = np.zeros((FRAMES + 1, 2, 3))
     points[:, 1, 0] = np.linspace(0.0, 0.6, FRAMES + 1)

@@ -16,9 +16,20 @@ from flow_manip_world_model.flow.diffusion.config import (
     TextConfig,
 )
 
-WORDS = (
-    'put the red green blue cube ball on in plate bowl push left right open drawer hang mug'
-).split()
+WORDS = [
+    'put',
+    'the',
+    'red',
+    'green',
+    'blue',
+    'cube',
+    'ball',
+    'on',
+    'in',
+    'plate',
+    'open',
+    'drawer',
+]
 
 
 def save_tiny_bert(folder: Path, width: int = 16) -> Path:

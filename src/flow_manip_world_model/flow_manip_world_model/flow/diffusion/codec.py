@@ -223,7 +223,7 @@ class FlowCodec:
         return chosen.reshape(grid, grid)[tuple(nearest)], valid
 
     def _moments(self, flow: ObjectFlow) -> tuple[NDArray[np.int64], Array]:
-        """Return (T + 1,) the step before each even moment, and the share of the way to the next."""
+        """Return (T + 1,) the step before each even moment, and how far it is to the next."""
         moments = np.linspace(flow.times[0], flow.times[-1], self.config.frames + 1)
         before = np.searchsorted(flow.times, moments, side='right') - 1
         before = np.clip(before, 0, max(flow.num_steps - 2, 0))

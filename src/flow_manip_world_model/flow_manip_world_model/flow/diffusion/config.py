@@ -95,6 +95,8 @@ class ImageConfig:
         channels: of its feature map.
         queries: points of interest that it looks for, each with four heads.
         map_channels: of the crop's features at the grid's points, given to the U-Net's input.
+        references: show where the things are that the instruction refers to, if somebody knows
+            (their masks; left out in a share of the training samples).
     """
 
     kind: str = 'clip'
@@ -108,6 +110,7 @@ class ImageConfig:
     channels: int = 48
     queries: int = 8
     map_channels: int = 8
+    references: bool = False
 
     def __post_init__(self) -> None:
         """Refuse kinds that do not exist."""

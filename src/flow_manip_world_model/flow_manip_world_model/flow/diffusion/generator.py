@@ -61,7 +61,6 @@ class AnimateDiffFlow:
                 needs half the time.
             rigid: move all points by the best rigid motion of each step.
             mask_depth: leave depth as it was at the start: the paper's 2D ablation.
-            references: show the network the masks of what the instruction refers to.
             device: of torch.
             local_files_only: never ask the hub.
         """
@@ -72,7 +71,6 @@ class AnimateDiffFlow:
         guidance: float = 0.0
         rigid: bool = False
         mask_depth: bool = False
-        references: bool = True
         device: str = field(default='cpu', metadata={'doc': 'Of torch'})
         local_files_only: bool = False
 
@@ -170,8 +168,7 @@ class AnimateDiffFlow:
         network, text = self._models()
         config = self._config
         on_progress('looking at the scene', 0.0)
-        references = masks[1:] if config.references else ()
-        views = make_views(observation, masks[0], anchors, network.config.image, references)
+        views = make_views(observation, masks[0], anchors, network.config.image, masks[1:])
         guidance = config.guidance or network.config.noise.guidance
 
         def on_step(done: int, steps: int) -> None:

@@ -71,7 +71,8 @@ def make_views(
         mask: of the object that moves.
         anchors: of the codec.
         config: what to show.
-        references: masks of what the instruction refers to, where somebody knows.
+        references: masks of what the instruction refers to, where somebody knows; shown where
+            `config` says so.
     """
     start = anchors.points(observation)
     own = start[anchors.valid]
@@ -87,7 +88,8 @@ def make_views(
         empty = np.zeros((CHANNELS, 0, 0), dtype=np.float32)
         places = np.zeros((*valid.shape, 2), dtype=np.float32)
         return Views(scene, empty, places, points, valid, facts)
-    planes = _Planes(observation, mask, references, middle, config.reach)
+    shown = references if config.references else ()
+    planes = _Planes(observation, mask, shown, middle, config.reach)
     whole = (0.0, 0.0, float(observation.camera.width), float(observation.camera.height))
     box = _crop_box(anchors, config.margin)
     corner, side = np.array(box[:2]), np.array(box[2:])

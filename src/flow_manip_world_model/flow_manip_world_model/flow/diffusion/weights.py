@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 import torch
 
 from flow_manip_core.errors import BackendError, ConfigurationError
-from flow_manip_world_model.flow.diffusion.config import FORMAT, FlowDiffusionConfig
+from flow_manip_world_model.flow.diffusion.config import FlowDiffusionConfig, FORMAT
 from flow_manip_world_model.flow.diffusion.network import FlowDiffusion
 from flow_manip_world_model.flow.diffusion.text import load_text_encoder, TextEncoder
 
