@@ -163,6 +163,25 @@ def test_a_lora_needs_its_package(context, monkeypatch):
         WanVideo(WanVideo.Config(lora='hand.safetensors'), context)
 
 
+def test_a_lora_changes_the_video_as_far_as_its_scale_says(wan, seen, context, tmp_path):
+    pytest.importorskip('peft')
+    from safetensors.torch import save_file
+    import torch
+
+    weights, noise = {}, torch.Generator().manual_seed(1)
+    for layer in ('to_q', 'to_v'):
+        name = f'transformer.blocks.0.attn1.{layer}'
+        weights[f'{name}.lora_A.weight'] = torch.randn(4, 24, generator=noise)
+        weights[f'{name}.lora_B.weight'] = torch.randn(24, 4, generator=noise)
+    save_file(weights, tmp_path / 'lora.safetensors')
+    plain = next(wan.generate(seen, TEXT, seed=5)).frames
+    config = replace(wan._config, lora=str(tmp_path / 'lora.safetensors'))
+    tuned = next(WanVideo(config, context).generate(seen, TEXT, seed=5)).frames
+    unscaled = WanVideo(replace(config, lora_scale=0.0), context)
+    assert (tuned != plain).any()
+    np.testing.assert_array_equal(next(unscaled.generate(seen, TEXT, seed=5)).frames, plain)
+
+
 @pytest.mark.parametrize(
     ('values', 'words'),
     [
