@@ -165,7 +165,11 @@ class Follower:
         """Return where every point's patch went and how far following back misses it [px]."""
         config = self._config
         there, miss = self.points.copy(), np.zeros(len(self.points), dtype=np.float32)
-        moving = ~self._stands_still(image)
+        found = [label for label, body in self._bodies.items() if body.found]
+        # Patches that say nothing are not followed where their thing's motion says all.
+        placed = np.isin(self._labels, found) & ~self._telling
+        miss[placed] = np.inf
+        moving = ~placed & ~self._stands_still(image)
         if moving.any():
             there[moving], miss[moving] = follow_both_ways(
                 self._last,
