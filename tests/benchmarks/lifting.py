@@ -28,6 +28,7 @@ from rows import row
 
 from flow_manip_core.camera import CameraModel
 from flow_manip_core.observation import Mask, Observation
+from flow_manip_core.point_tracks import PointTracks
 from flow_manip_core.robot import Context, load_rig, load_robot
 from flow_manip_core.transforms import invert_transform, transform_points
 from flow_manip_core.video import Video
@@ -41,6 +42,7 @@ from flow_manip_perception.tracking import FREE
 from flow_manip_perception.tracking.lucas_kanade import LucasKanadeTracker
 from flow_manip_perception.tracking.patches import sample
 from flow_manip_perception.tracking.queries import farthest_queries
+from flow_manip_perception.tracking.spatial import SpatialTracks
 
 Array = NDArray[np.float64]
 DREAMS, SEED, POINTS = 20, 0, 300
@@ -95,10 +97,10 @@ def measure(count: int, first_seed: int, with_depth: bool = True) -> list[dict[s
         line = f'  {dream.name:<34}'
         for name, follow in trackers(with_depth).items():
             begun = time.perf_counter()
-            points, visible = follow(dream)
+            tracks = follow(dream)
             seconds[name].append(time.perf_counter() - begun)
-            errors[name].append(end_point_errors(dream, points))
-            overlaps[name].append(visibility_f1(dream, visible))
+            errors[name].append(end_point_errors(dream, tracks))
+            overlaps[name].append(visibility_f1(dream, tracks.visible))
             line += f'{name} {1000 * np.median(errors[name][-1]):6.1f} mm  '
         print(line, flush=True)
     return rows_of(errors, overlaps, seconds, count, first_seed)
@@ -192,25 +194,24 @@ def in_sight(
     return inside & near & mask[pixels[:, 1], pixels[:, 0]]
 
 
-def trackers(with_depth: bool) -> dict[str, Callable[[Dream], tuple[NDArray, NDArray]]]:
-    """Return what follows: (T, N, 2) points and (T, N) whether it says that it sees them."""
+def trackers(with_depth: bool) -> dict[str, Callable[[Dream], PointTracks]]:
+    """Return what follows a dream's queries, by name."""
     context = Context(load_robot('franka'), load_rig('tabletop'))
     ours = LucasKanadeTracker(LucasKanadeTracker.Config(), context)
 
-    def default(dream: Dream) -> tuple[NDArray, NDArray]:
-        tracks = ours.track(
+    def default(dream: Dream) -> PointTracks:
+        return ours.track(
             dream.video,
             dream.queries,
             depth=dream.depth if with_depth else None,
             camera=dream.camera if with_depth else None,
             regions=np.where(dream.mask.pixels, 0, FREE),
         )
-        return tracks.points, tracks.visible
 
     return {'lucas_kanade': default, 'plain_lk': plain_lucas_kanade, 'dis': chained_dis}
 
 
-def plain_lucas_kanade(dream: Dream) -> tuple[NDArray, NDArray]:
+def plain_lucas_kanade(dream: Dream) -> PointTracks:
     """Follow with OpenCV's defaults from frame to frame."""
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in dream.video.frames]
     points, held = [dream.queries], [np.ones(len(dream.queries), dtype=bool)]
@@ -220,10 +221,10 @@ def plain_lucas_kanade(dream: Dream) -> tuple[NDArray, NDArray]:
         )
         points.append(there[:, 0])
         held.append(held[-1] & (status[:, 0] == 1))
-    return np.stack(points), np.stack(held)
+    return PointTracks(np.stack(points), np.stack(held), dream.video.times)
 
 
-def chained_dis(dream: Dream) -> tuple[NDArray, NDArray]:
+def chained_dis(dream: Dream) -> PointTracks:
     """Follow dense flow from frame to frame; in sight while within the image."""
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in dream.video.frames]
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -231,14 +232,19 @@ def chained_dis(dream: Dream) -> tuple[NDArray, NDArray]:
     for before, after in pairwise(grey):
         points.append(points[-1] + sample(search.calc(before, after, None), points[-1]))
     inside = [((p >= 0) & (p <= np.array(dream.video.size) - 1)).all(axis=1) for p in points]
-    return np.stack(points), np.stack(inside)
+    return PointTracks(np.stack(points), np.stack(inside), dream.video.times)
 
 
-def end_point_errors(dream: Dream, points: NDArray) -> Array:
-    """Return metres from the truth of every point in sight after the first frame."""
+def end_point_errors(dream: Dream, tracks: PointTracks) -> Array:
+    """Return metres from the truth of every point in sight after the first frame.
+
+    As in `lift_tracks`, what a tracker says of its points' depth goes before the images'.
+    """
     step = LiftingConfig().edge_step
-    found = np.stack([sample_depth(z, p, step).depth for z, p in zip(dream.depth, points)])
-    local = dream.camera.deproject(points, found)
+    found = np.stack([sample_depth(z, p, step).depth for z, p in zip(dream.depth, tracks.points)])
+    if isinstance(tracks, SpatialTracks):
+        found = np.where(tracks.support > 0, tracks.depth, found)
+    local = dream.camera.deproject(tracks.points, found)
     lifted = transform_points(dream.observation.T_world_camera, local)
     away = np.linalg.norm(lifted - dream.truth, axis=2)[1:][dream.seen[1:]]
     return np.where(np.isfinite(away), np.minimum(away, LOST), LOST)
