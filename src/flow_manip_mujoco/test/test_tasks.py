@@ -43,7 +43,7 @@ def drop(cell, name, place, tilt=0.0):
     joint.qpos[:3] = place
     joint.qpos[3:] = [np.cos(tilt / 2), np.sin(tilt / 2), 0.0, 0.0]
     joint.qvel[:] = 0.0
-    cell.step(750)
+    cell.step(1500)
 
 
 @pytest.mark.parametrize('container', ['pink_bowl', 'brown_basket'])
