@@ -9,7 +9,12 @@ told from things that move.
 from flow_manip_learning.engine.config import DetectionConfig, EngineConfig, GripperConfig
 from flow_manip_learning.engine.inputs import ClipSource, find_sources, InputOptions
 from flow_manip_learning.engine.processing import ClipOutcome, Worker, WorkerPlan
-from flow_manip_learning.engine.rejection import ClipRejectedError, REASONS, Rejection
+from flow_manip_learning.engine.rejection import (
+    ClipRejectedError,
+    REASONS,
+    Rejection,
+    rejection_of,
+)
 from flow_manip_learning.engine.running import Progress, run_engine, RunReport
 from flow_manip_learning.engine.sampling import ClipEngine, ClipNotes
 from flow_manip_learning.engine.sheet import contact_sheet, Findings
@@ -33,5 +38,6 @@ __all__ = [
     'WorkerPlan',
     'contact_sheet',
     'find_sources',
+    'rejection_of',
     'run_engine',
 ]

@@ -58,7 +58,9 @@ class DetectionConfig:
         shrink: of the box, before points are followed in it. The release computes 0.15 and does
             not use it.
         link: movers nearer than this belong to one thing [grid cells]; 0: all are one.
-        min_movers: of one thing.
+        min_movers: of one thing in the image's grid; a small thing has no more.
+        min_points: of it in the grid inside its box.
+        tries: things that are looked at closer, where the first turns out to be none.
         min_seen: share of the frames that a point must be seen in to count.
         max_recolour: mean colour difference of a point's patch between start and end, above which
             it was dragged along by what passed over it [0..255]; 0 is off.
@@ -81,7 +83,9 @@ class DetectionConfig:
     max_box: float = field(default=0.25, metadata={'doc': 'Share of the image [code]'})
     shrink: float = field(default=0.0, metadata={'doc': 'Of the box; 0.15 unused in [code]'})
     link: float = field(default=2.0, metadata={'doc': 'Between movers [cells, own]'})
-    min_movers: int = field(default=3, metadata={'doc': 'Of one thing [own]'})
+    min_movers: int = field(default=1, metadata={'doc': 'Of one thing [own]'})
+    min_points: int = field(default=12, metadata={'doc': 'Of it, in its box [own]'})
+    tries: int = field(default=3, metadata={'doc': 'Things looked at closer [own]'})
     min_seen: float = field(default=0.5, metadata={'doc': 'Share of frames [own]'})
     max_recolour: float = field(default=45.0, metadata={'doc': 'Of a patch [levels, own]'})
     min_vacated: float = field(default=2.0, metadata={'doc': 'Of the median change [own]'})
@@ -102,10 +106,14 @@ class DetectionConfig:
             raise ConfigurationError(f'detection: grid {self.grid}, frames {self.frame_size} px')
         if not 0 <= self.shrink < 0.5 or min(self._limits()) < 0:
             raise ConfigurationError(f'detection: shrink {self.shrink} or a limit is out of range')
-        if self.early_frame < 1 or self.max_frames < self.early_frame + 2 or self.min_movers < 1:
+        if (
+            self.early_frame < 1
+            or self.max_frames < self.early_frame + 2
+            or min(self.min_movers, self.min_points, self.tries) < 1
+        ):
             raise ConfigurationError(
                 f'detection: early_frame {self.early_frame}, max_frames {self.max_frames}, '
-                f'min_movers {self.min_movers}'
+                f'min_movers {self.min_movers}, min_points {self.min_points}, tries {self.tries}'
             )
 
     def _limits(self) -> tuple[float, ...]:

@@ -38,17 +38,27 @@ class Movers:
         movement: of the grid's points [working frame].
         gripper: (S, S) the gripper in the working frame.
         early: (N,) points that the arm's rule takes out.
-        chosen: (N,) points of the thing that moves.
-        box: (x, y, width, height) of it [px of the working frame].
+        groups: indices of the points of each thing that moves, the one that moves most first.
         view: the camera's part.
+        chosen: which of the groups is meant.
     """
 
     movement: Movement
     gripper: Pixels
     early: NDArray[np.bool_]
-    chosen: NDArray[np.bool_]
-    box: Box
+    groups: tuple[NDArray[np.int64], ...]
     view: StaticView
+    chosen: int = 0
+
+    @property
+    def points(self) -> NDArray[np.int64]:
+        """Indices of the points of the chosen thing."""
+        return self.groups[self.chosen]
+
+    def box(self, grid: int) -> Box:
+        """Return (x, y, width, height) of the chosen thing [px of the working frame]."""
+        side = self.gripper.shape[0]
+        return box_of(self.movement.start[self.points], side / grid, (side, side))
 
 
 def working_video(video: Video, config: DetectionConfig) -> Video:
@@ -102,12 +112,7 @@ def find_movers(
         )
     movement = measure_movement(video, tracks, view, tracker, config, cancelled)
     early = covered | (movement.early >= config.early_motion)
-    chosen = _largest_thing(movement, early, config)
-    box = box_of(movement.start[chosen], video.size[0] / config.grid, video.size)
-    share = box[2] * box[3] / (video.size[0] * video.size[1])
-    if share > config.max_box:
-        raise reject('large_box', share_of_image=share, limit=config.max_box)
-    return Movers(movement, mask, early, chosen, box, view)
+    return Movers(movement, mask, early, _things(movement, early, config), view)
 
 
 def _under(mask: Pixels, points: NDArray) -> NDArray[np.bool_]:
@@ -115,13 +120,13 @@ def _under(mask: Pixels, points: NDArray) -> NDArray[np.bool_]:
     return mask[rows, columns]
 
 
-def _largest_thing(
+def _things(
     movement: Movement, early: NDArray[np.bool_], config: DetectionConfig
-) -> NDArray[np.bool_]:
-    """Return (N,) the points of the thing that moves most (A4 to A6).
+) -> tuple[NDArray[np.int64], ...]:
+    """Return the points of every thing that moves, the one that moves most first (A4 to A7).
 
     Raises:
-        ClipRejectedError: 'still', 'only_early_movers' or 'no_object'.
+        ClipRejectedError: 'still', 'only_early_movers', 'no_object' or 'large_box'.
     """
     known = movement.believable
     largest = float(movement.displacement[known].max()) if known.any() else 0.0
@@ -139,34 +144,43 @@ def _largest_thing(
             share_early=early.mean(),
         )
     threshold = config.mover_share * float(moved.max() - moved.min())
-    movers = late & (np.nan_to_num(movement.displacement) > threshold)
-    chosen, sizes = _strongest_group(movement, movers, config)
-    if chosen.sum() < config.min_movers:
+    movers = np.flatnonzero(late & (np.nan_to_num(movement.displacement) > threshold))
+    groups = _groups(movement, movers, config)
+    enough = [group for group in groups if len(group) >= config.min_movers]
+    if not enough:
         raise reject(
             'no_object',
-            movers=int(movers.sum()),
-            groups=len(sizes),
-            largest_group=int(chosen.sum()),
+            movers=len(movers),
+            groups=len(groups),
+            largest_group=max(len(group) for group in groups),
             needed=config.min_movers,
         )
-    return chosen
+    share = {n: _share(movement.start[group], config) for n, group in enumerate(enough)}
+    fitting = tuple(group for n, group in enumerate(enough) if share[n] <= config.max_box)
+    # The thing that moves most decides, as the release's one box does.
+    if share[0] > config.max_box:
+        raise reject('large_box', share_of_image=share[0], limit=config.max_box)
+    return fitting
 
 
-def _strongest_group(
-    movement: Movement, movers: NDArray[np.bool_], config: DetectionConfig
-) -> tuple[NDArray[np.bool_], list[int]]:
-    """Return (N,) the connected group that moves most in all, and the sizes of all groups."""
-    indices = np.flatnonzero(movers)
-    if config.link == 0 or len(indices) == 0:
-        return movers, [len(indices)]
-    cells = movement.start[indices] / (config.frame_size / config.grid)
+def _groups(
+    movement: Movement, movers: NDArray[np.int64], config: DetectionConfig
+) -> list[NDArray[np.int64]]:
+    """Return connected groups of movers, the one that moves most in all first."""
+    if config.link == 0:
+        return [movers]
+    cells = movement.start[movers] / (config.frame_size / config.grid)
     near = np.abs(cells[:, None] - cells[None]).max(axis=-1) < config.link
     count, labels = connected_components(near, directed=False)
-    groups = [np.flatnonzero(labels == n) for n in range(count)]
-    weight = [float(movement.displacement[indices[group]].sum()) for group in groups]
-    chosen = np.zeros(len(movers), dtype=bool)
-    chosen[indices[groups[int(np.argmax(weight))]]] = True
-    return chosen, [len(group) for group in groups]
+    groups = [movers[labels == n] for n in range(count)]
+    return sorted(groups, key=lambda g: -float(movement.displacement[g].sum()))
+
+
+def _share(points: NDArray, config: DetectionConfig) -> float:
+    """Return the share of the image that the box of points takes up."""
+    side = config.frame_size
+    _, _, width, height = box_of(points, side / config.grid, (side, side))
+    return width * height / side**2
 
 
 def box_of(points: NDArray, cell: float, size: tuple[int, int]) -> Box:

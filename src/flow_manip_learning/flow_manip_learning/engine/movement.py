@@ -31,7 +31,7 @@ class Movement:
         start: (N, 2) in the first frame [px of the video].
         displacement: (N,) from the first frame to `last`, the camera's motion taken out [px of
             the working frame]; NaN where that is not known.
-        early: (N,) the same, the largest up to the frame of early movers.
+        early: (N,) the same, up to the frame of early movers.
         last: (N,) the last of a few frames spread over the clip that shows the point.
         believable: (N,) seen often enough, and not dragged along by what passed over it.
     """
@@ -75,7 +75,8 @@ def measure_movement(
     away = np.linalg.norm((tracks.points - static) * scale, axis=-1)
     displacement = np.where(seen[0], away[last, np.arange(count)], np.nan)
     # A point that is hidden that early was covered, not moved.
-    begin = np.where(seen[: config.early_frame + 1], away[: config.early_frame + 1], 0.0)
+    begin = min(config.early_frame, steps - 1)
+    early = np.where(seen[begin], np.nan_to_num(away[begin]), 0.0)
     believable = seen.mean(axis=0) >= config.min_seen
     believable &= np.isfinite(displacement)
     moved = believable & (np.nan_to_num(displacement) > config.early_motion)
@@ -85,9 +86,7 @@ def measure_movement(
         back = _return_distance(video, tracks, last, moved, tracker, scale, cancelled)
         allowed = np.maximum(config.max_return * np.nan_to_num(displacement), RETURN_SLACK)
         dragged |= moved & ~(back <= allowed)
-    return Movement(
-        start, displacement, np.nan_to_num(begin.max(axis=0)), last, believable & ~dragged
-    )
+    return Movement(start, displacement, early, last, believable & ~dragged)
 
 
 def _return_distance(

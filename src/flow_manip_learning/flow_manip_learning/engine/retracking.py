@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,11 +16,11 @@ from flow_manip_learning.engine.config import DetectionConfig
 from flow_manip_learning.engine.detection import Box, Movers, Pixels
 from flow_manip_learning.engine.gripper import grown
 from flow_manip_learning.engine.movement import measure_movement, Movement
-from flow_manip_learning.engine.rejection import reject
+from flow_manip_learning.engine.rejection import ClipRejectedError, reject
 from flow_manip_learning.engine.static_view import StaticView
 from flow_manip_perception.tracking import never, PointTracker
 
-MARGIN = 0.5  # [cells of the first grid] that the box is grown by: the object may end there
+MARGIN = 1.0  # [cells of the first grid] that the box is grown by: the object may end there
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class DenseMovers:
     displacement: NDArray[np.float64]
 
 
-def follow_inside(
+def follow_one(
     video: Video,
     movers: Movers,
     view: StaticView,
@@ -49,8 +49,8 @@ def follow_inside(
     *,
     colour_cut: bool = True,
     cancelled: Callable[[], bool] = never,
-) -> DenseMovers:
-    """Follow a dense grid inside the movers' box and keep what moves with them.
+) -> tuple[Movers, DenseMovers]:
+    """Look at the things that move one by one, until one stands up to it.
 
     Args:
         video: the sample's frames, of any size, the same times as the working frames.
@@ -61,12 +61,47 @@ def follow_inside(
         colour_cut: sharpen the mask by colour.
         cancelled: polled while tracking.
 
+    Returns:
+        The movers with the thing that was chosen, and what was found of it.
+
+    Raises:
+        ClipRejectedError: what the thing that moves most was refused for, if all were.
+        CancelledError: as `cancelled` says.
+    """
+    first: ClipRejectedError | None = None
+    for number in range(min(config.tries, len(movers.groups))):
+        chosen = replace(movers, chosen=number)
+        try:
+            found = follow_inside(
+                video, chosen, view, tracker, config, colour_cut=colour_cut, cancelled=cancelled
+            )
+            return chosen, found
+        except ClipRejectedError as error:
+            first = first or error
+    assert first is not None
+    raise first
+
+
+def follow_inside(
+    video: Video,
+    movers: Movers,
+    view: StaticView,
+    tracker: PointTracker,
+    config: DetectionConfig,
+    *,
+    colour_cut: bool,
+    cancelled: Callable[[], bool],
+) -> DenseMovers:
+    """Follow a dense grid inside the chosen movers' box and keep what moves with them.
+
+    Arguments as of `follow_one`.
+
     Raises:
         ClipRejectedError: 'tracks_lost' where too little of it moves.
         CancelledError: as `cancelled` says.
     """
     scale = np.array(video.size) / config.frame_size
-    box = scaled_box(movers.box, config, scale, video.size)
+    box = scaled_box(movers.box(config.grid), config, scale, video.size)
     queries, side = grid_in(box, config.grid)
     tracks = tracker.track(video, queries, cancelled=cancelled)
     movement = measure_movement(video, tracks, view, tracker, config, cancelled)
@@ -76,19 +111,19 @@ def follow_inside(
     columns, rows = np.rint(queries).astype(int).T
     chosen = _moves_along(movement, movers, config) & (gripper[rows, columns] == 0)
     chosen = _tidy(chosen.reshape(side[::-1])).ravel() & chosen
-    if chosen.sum() < config.min_movers:
+    if chosen.sum() < config.min_points:
         raise reject(
             'tracks_lost',
             points_in_the_box=len(queries),
             points_that_move=int(chosen.sum()),
-            needed=config.min_movers,
+            needed=config.min_points,
         )
     mask = _mask(chosen.reshape(side[::-1]), box, video.size)
     if colour_cut:
         mask = cut_by_colour(video.frames[0], mask, (gripper > 0))
     chosen &= mask[rows, columns]
-    if chosen.sum() < config.min_movers:
-        raise reject('tracks_lost', points_on_the_mask=int(chosen.sum()), needed=config.min_movers)
+    if chosen.sum() < config.min_points:
+        raise reject('tracks_lost', points_on_the_mask=int(chosen.sum()), needed=config.min_points)
     kept = PointTracks(
         tracks.points[:, chosen],
         tracks.confidence[:, chosen],

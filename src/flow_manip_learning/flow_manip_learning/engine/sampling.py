@@ -22,7 +22,7 @@ from flow_manip_learning.engine.config import EngineConfig
 from flow_manip_learning.engine.detection import find_movers, Pixels, working_video
 from flow_manip_learning.engine.gripper import mask_by_words, mask_from_file
 from flow_manip_learning.engine.rejection import reject
-from flow_manip_learning.engine.retracking import follow_inside
+from flow_manip_learning.engine.retracking import follow_one
 from flow_manip_learning.engine.sheet import Findings
 from flow_manip_learning.engine.static_view import DeepView, FlatView, StaticView, still_view
 from flow_manip_perception.depth import DEPTH_ESTIMATORS, never
@@ -108,7 +108,7 @@ class ClipEngine:
         )
         findings.movers = movers
         view = deep or in_other_pixels(movers.view, config.detection.frame_size, clip.video.size)
-        findings.dense = follow_inside(
+        findings.movers, findings.dense = follow_one(
             clip.video,
             movers,
             view,

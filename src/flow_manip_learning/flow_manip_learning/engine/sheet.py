@@ -96,16 +96,17 @@ def _grid(panel: Picture, movers: Movers) -> tuple[Picture, str]:
     """Draw the grid's points: early movers, still ones, movers; with the box."""
     side = movers.gripper.shape[0]
     factor = np.array([panel.shape[1], panel.shape[0]]) / side
+    points = set(movers.points.tolist())
     for index, start in enumerate(movers.movement.start):
-        chosen = movers.chosen[index]
+        chosen = index in points
         colour = MOVER if chosen else EARLY if movers.early[index] else STILL
         at = np.rint((start + 0.5) * factor).astype(int)
         cv2.circle(panel, at.tolist(), 3 if chosen else 1, colour, -1, cv2.LINE_AA)
-    x, y, w, h = movers.box
+    x, y, w, h = movers.box(round(np.sqrt(len(movers.movement.start))))
     low = np.rint((np.array([x, y]) + 0.5) * factor).astype(int)
     high = np.rint((np.array([x + w, y + h]) + 0.5) * factor).astype(int)
     cv2.rectangle(panel, low.tolist(), high.tolist(), MOVER, 1, cv2.LINE_AA)
-    return panel, f'{int(movers.chosen.sum())} movers, {int(movers.early.sum())} early'
+    return panel, f'{len(points)} movers, {int(movers.early.sum())} early'
 
 
 def _object(panel: Picture, dense: DenseMovers, factor: float) -> Picture:

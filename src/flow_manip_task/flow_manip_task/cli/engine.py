@@ -97,8 +97,8 @@ def run_engine_command(options: argparse.Namespace) -> int:
         print(f'{count:6d} {outcome:20} {REASONS.get(outcome, "3D flow of one thing")}')
     done = len(sources) - report.skipped
     print(
-        f'{done} clips in {report.seconds:.1f} s ({report.rate:.2f}/s), {report.skipped} were done '
-        f'before; {report.folder}: dataset, sheets, journal.jsonl'
+        f'{done} clips in {report.seconds:.1f} s ({report.rate:.2f}/s), {report.skipped} done '
+        f'before; in {report.folder}: dataset, sheets, journal.jsonl'
     )
     return 0
 
