@@ -51,10 +51,11 @@ def draw_colours(
             held = held_out_colours(spec.noun)
             pool = sorted(held if spec.name in held_out else set(_NAMES) - held)
             colour = pool[int(rng.integers(len(pool)))]
-            if (spec.category, colour) in taken:
-                break
             # A mug with its handle behind it looks like a can.
-            taken |= {(spec.category, colour), (_silhouette(spec), colour)}
+            looks = {(spec.category, colour), (_silhouette(spec), colour)}
+            if looks & taken:
+                break
+            taken |= looks
             colours[spec.name] = colour
         else:
             return colours

@@ -10,6 +10,7 @@ import numpy as np
 
 from flow_manip_learning.simulated.phrases import DEEDS, FRAMES, NOUNS, Ways
 
+_SIZES = frozenset(('small', 'little', 'tall', 'round', 'flat'))  # said before the colour
 _COLOUR_SAID = 0.75  # share of the phrases with a colour although none is needed
 
 
@@ -84,8 +85,14 @@ def _phrase(
             continue
         if rivals and not thing.colour:
             continue
-        return f'{thing.colour} {noun}' if wants_colour or rivals else noun
+        return _coloured(noun, thing.colour) if wants_colour or rivals else noun
     return None
+
+
+def _coloured(noun: str, colour: str) -> str:
+    """Return a noun with its colour where one says it: 'small red cube', 'red mug'."""
+    first, _, rest = noun.partition(' ')
+    return f'{first} {colour} {rest}' if rest and first in _SIZES else f'{colour} {noun}'
 
 
 def _may_be_called(thing: Thing, noun: str) -> bool:
