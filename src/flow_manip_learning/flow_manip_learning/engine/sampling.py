@@ -119,6 +119,28 @@ class ClipEngine:
         )
         return clip, view
 
+    def moving_thing(self, clip: Clip, label: str) -> Mask:
+        """Return the thing that moves, in the first frame of a clip of any size.
+
+        Args:
+            clip: to look at.
+            label: words for it.
+
+        Raises:
+            ClipRejectedError: there is none; with the reason.
+            FlowManipError: what a stage raises.
+        """
+        findings = Findings()
+        self.find(clip, ClipNotes('moving'), findings)
+        assert findings.dense is not None
+        height, width = clip.observation.depth.shape
+        pixels = cv2.resize(
+            findings.dense.mask.astype(np.uint8),
+            (width, height),
+            interpolation=cv2.INTER_NEAREST_EXACT,
+        )
+        return Mask(pixels > 0, label)
+
     def sample(
         self,
         clip: Clip,

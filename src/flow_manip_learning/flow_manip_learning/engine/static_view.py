@@ -23,6 +23,7 @@ from flow_manip_learning.engine.rejection import reject
 Array = NDArray[np.float64]
 CLEAR_TEXTURE = 25.0  # smaller eigenvalue of the brightness' gradient; noise leaves about 1
 MIN_CORNERS = 40
+BLOCKS = 4  # rows and columns of parts of the image, half of which must have corners
 
 
 class StaticView(Protocol):
@@ -93,12 +94,18 @@ def still_view(num_frames: int) -> FlatView:
 
 
 def corners_among(points: NDArray, frame: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Say which of (N, 2) points lie on texture that tells where they are; all, if few do."""
+    """Say which of (N, 2) points lie on texture that tells where they are.
+
+    All of them, where those with texture are few or not all over the image.
+    """
     gray = cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
     strength = cv2.cornerMinEigenVal(gray.astype(np.float32), 7, 3)
     columns, rows = np.rint(points).astype(int).T
     clear = strength[rows, columns] > CLEAR_TEXTURE
-    return clear if clear.sum() >= MIN_CORNERS else np.ones(len(points), dtype=bool)
+    # Corners of one thing would call its motion the camera's.
+    blocks = (points[clear] * BLOCKS / np.array(gray.shape[::-1])).astype(int)
+    spread = len(np.unique(blocks, axis=0)) >= BLOCKS**2 / 2
+    return clear if clear.sum() >= MIN_CORNERS and spread else np.ones(len(points), dtype=bool)
 
 
 def flat_view(
@@ -114,13 +121,13 @@ def flat_view(
     Raises:
         ClipRejectedError: in some frame too few points agree ('camera_motion').
     """
+    if _median_motion(tracks.points, tracks.visible).max() < config.still_view:
+        return still_view(len(tracks.times))
     points, visible = tracks.points[:, corners], tracks.visible[:, corners]
     start, steps = points[0], len(points)
     away = np.linalg.norm(points - start, axis=-1)
     both = visible & visible[0]
-    median = np.array([np.median(a[b]) if b.any() else np.inf for a, b in zip(away, both)])
-    if median.max() < config.still_view:
-        return still_view(steps)
+    median = _median_motion(points, visible)
     found, agree = np.tile(np.eye(3), (steps, 1, 1)), np.ones(steps)
     for step in range(1, steps):
         seen = both[step]
@@ -145,3 +152,10 @@ def flat_view(
                 share_needed=config.min_background,
             )
     return FlatView(found, float(median.max()), agree)
+
+
+def _median_motion(points: NDArray, visible: NDArray[np.bool_]) -> Array:
+    """Return (T,) the median way of the points that are seen since the first frame [px]."""
+    away = np.linalg.norm(points - points[0], axis=-1)
+    both = visible & visible[0]
+    return np.array([np.median(a[b]) if b.any() else np.inf for a, b in zip(away, both)])
