@@ -177,6 +177,7 @@ class WorldModelNode(ManagedNode):
             response.scores = [float(score) for score in ranking.scores]
             response.vetoes = list(ranking.vetoes)
             response.order = list(ranking.order)
+            response.note = ranking.note
             if ranking.note:
                 self.get_logger().warning(ranking.note)
             self._show(flows, captions(ranking))
