@@ -44,12 +44,13 @@ def test_every_argument_says_what_it_is_for(path):
         assert 'No description' not in argument.description
 
 
-def test_bringup_refuses_a_choice_that_does_not_exist():
+@pytest.mark.parametrize('name', ['camera', 'pipeline'])
+def test_bringup_refuses_a_choice_that_does_not_exist(name):
     path = ROOT / 'launch' / 'bringup.launch.py'
     description = get_launch_description_from_any_launch_file(str(path))
-    argument = next(a for a in description.get_launch_arguments() if a.name == 'camera')
+    argument = next(a for a in description.get_launch_arguments() if a.name == name)
     context = LaunchContext()
-    context.launch_configurations['camera'] = 'telescope'
+    context.launch_configurations[name] = 'telescope'
     with pytest.raises(RuntimeError, match='telescope'):
         argument.visit(context)
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.conditions import IfCondition
@@ -49,6 +51,12 @@ CAMERA_TOPICS = {
 }
 
 
+def pipelines() -> list[str]:
+    """Name the files in config/pipelines: launch only warns where a parameter file is missing."""
+    folder = Path(get_package_share_directory('flow_manip')) / 'config' / 'pipelines'
+    return sorted(path.stem for path in folder.glob('*.yaml'))
+
+
 def arguments() -> list[DeclareLaunchArgument]:
     """Declare the arguments that every launch file takes."""
     empty = PathJoinSubstitution([CONFIG, 'empty.yaml'])
@@ -89,7 +97,10 @@ def arguments() -> list[DeclareLaunchArgument]:
             description='File in config/rigs, or a path to a yaml file',
         ),
         DeclareLaunchArgument(
-            'pipeline', default_value='default', description='File in config/pipelines'
+            'pipeline',
+            default_value='default',
+            choices=pipelines(),
+            description='File in config/pipelines; what is your own goes into params_file',
         ),
         DeclareLaunchArgument(
             'scene',
