@@ -17,7 +17,9 @@ from flow_manip_learning.simulated.exact_flow import choose_pixels, visible
 from flow_manip_learning.simulated.looks import Surface, View
 from flow_manip_mujoco.cell import SimulatedCell
 
-SMALL = SimulatedConfig(width=160, height=120, views=4, min_pixels=20, points=96)
+SMALL = SimulatedConfig(
+    width=160, height=120, views=6, min_pixels=20, points=96, tasks=0.5, other_deeds=0.5
+)
 
 
 @pytest.fixture(scope='module')
@@ -29,7 +31,7 @@ def source():
 
 @pytest.fixture(scope='module')
 def samples(source):
-    return [sample for number in range(5) for sample in source.scene_samples(number)]
+    return [sample for number in range(4) for sample in source.scene_samples(number)]
 
 
 def test_most_views_become_samples_of_the_asked_sizes(samples):
@@ -94,24 +96,19 @@ def test_words_name_the_colour_that_the_picture_shows(samples):
     assert checked >= 3
 
 
-def test_left_and_right_are_meant_as_the_picture_shows_them():
-    """Pushes and places to a side, from many cameras, over a few free scenes."""
-    source = SimulatedSource(replace(SMALL, tasks=0.0, views=8), seed=2)
+def test_left_and_right_are_meant_as_the_picture_shows_them(source, samples):
+    """Pushes in the scenes of the fixture, from many cameras."""
     signs = {'left': (0, -1), 'right': (0, 1), 'away': (1, -1), 'towards': (1, 1)}
     checked = 0
-    try:
-        for number in range(4):
-            for sample in source.scene_samples(number):
-                if sample.tags['relation'] not in signs or sample.tags['action'] != 'push':
-                    continue
-                axis, sign = signs[sample.tags['relation']]
-                ends = sample.flow.points[[0, -1]].mean(axis=1)
-                uv = project_from(sample.camera, sample.T_world_camera, ends)
-                assert sign * (uv[1] - uv[0])[axis] > 0, sample.instruction
-                checked += 1
-    finally:
-        source.close()
-    assert checked >= 3
+    for sample in samples:
+        if sample.tags['relation'] not in signs or sample.tags['action'] != 'push':
+            continue
+        axis, sign = signs[sample.tags['relation']]
+        ends = sample.flow.points[[0, -1]].mean(axis=1)
+        uv = project_from(sample.camera, sample.T_world_camera, ends)
+        assert sign * (uv[1] - uv[0])[axis] > 0, sample.instruction
+        checked += 1
+    assert checked >= 2
 
 
 def test_test_scenes_hold_out_what_their_tag_says():

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flow_manip_core.errors import (
     ConfigurationError,
@@ -13,6 +14,7 @@ from flow_manip_core.errors import (
     NoFreePlaceError,
     TaskNotSupportedError,
 )
+from flow_manip_core.flow import ObjectFlow
 from flow_manip_core.robot import Context, load_rig, load_robot
 from flow_manip_learning.dataset import FlowSample
 from flow_manip_learning.simulated.canvas import Canvas
@@ -20,7 +22,14 @@ from flow_manip_learning.simulated.colours import draw_colours, draw_shades, hel
 from flow_manip_learning.simulated.config import AXES, Held, SimulatedConfig, SPLITS
 from flow_manip_learning.simulated.deeds import Deed, draw_free_deeds, task_deed
 from flow_manip_learning.simulated.exact_flow import choose_pixels, exact_flow
-from flow_manip_learning.simulated.looks import draw_light, draw_surface, draw_view, View
+from flow_manip_learning.simulated.looks import (
+    draw_light,
+    draw_surface,
+    draw_view,
+    Light,
+    Surface,
+    View,
+)
 from flow_manip_learning.simulated.objects import HELD_OUT_KINDS
 from flow_manip_learning.simulated.phrasing import say, Thing
 from flow_manip_learning.simulated.scenes import (
@@ -53,6 +62,25 @@ class _Said:
     phrasing: str
     words: str
     noun: str
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a sample looks like, beside the colours of its objects."""
+
+    surfaces: dict[str, Surface]
+    light: Light | None
+    robot: bool
+
+    def tags(self, held: Held) -> dict[str, str]:
+        """Return the tags of the look, and of the kinds of things and colours held out."""
+        return {
+            'colours': 'held_out' if held.colours else 'train',
+            'objects': 'held_out' if held.objects else 'train',
+            'light': 'held_out' if held.light else ('own' if self.light is None else 'train'),
+            'background': 'held_out' if held.background else self.surfaces['table'].kind,
+            'robot': 'shown' if self.robot else 'hidden',
+        }
 
 
 class SimulatedSource:
@@ -218,62 +246,20 @@ class SimulatedSource:
         rng: np.random.Generator,
     ) -> FlowSample | None:
         """Draw the picture and the flow; None where too little of it would be seen."""
-        canvas, config, deed = self._canvas, self.config, said.deed
-        surfaces = {
-            name: draw_surface(rng, own_share=config.own_looks, held_out=held.background)
-            for name in ('table', 'floor')
-        }
-        light = draw_light(rng, own_share=config.own_looks, held_out=held.light)
-        shades, with_robot = draw_shades(said.colours, rng), rng.random() < config.robot_shown
-        canvas.show(robot=with_robot)
-        mask = canvas.bodies() == canvas.number_of(deed.bodies[0])
-        if int(mask.sum()) < config.min_pixels:
+        config, body = self.config, said.deed.bodies[0]
+        look = self._draw_look(held, rng)
+        shown = self._picture(body, said, look, rng)
+        if shown is None:
             return None
-        canvas.paint(shades, self._cell)
-        canvas.light(light)
-        canvas.cover(surfaces)
-        color, depth = canvas.picture()
-        pixels = choose_pixels(mask, depth, config.points, rng)
-        canvas.show(robot=False, scenery=False)
-        bodies = (deed.bodies[0], *self._carried.get(deed.bodies[0], ()))
-        flow = exact_flow(
-            canvas,
-            view,
-            said.motion,
-            bodies,
-            pixels,
-            depth,
-            steps=config.steps,
-            words=said.words,
-        )
+        color, depth, mask = shown
+        flow = self._flow(view, said, depth, mask, rng)
         far = float(np.linalg.norm(flow.points - flow.points[0], axis=-1).max())
         if far < _SHORTEST or float(flow.confidence.mean()) < config.min_visible:
             return None
         noisy = rng.random() < config.depth_noise
-        if noisy:
-            depth = add_depth_noise(depth, DepthNoiseConfig(), rng)
-        tags = {
-            'split': self.split,
-            'axis': axis or 'none',
-            'task': table.task if deed.said else 'free',
-            'scene': table.task,
-            'action': deed.action,
-            'relation': deed.relation,
-            'noun': said.noun,
-            'seed': str(table.seed),
-            'step': str(table.step),
-            'phrasing': said.phrasing,
-            'colours': 'held_out' if held.colours else 'train',
-            'objects': 'held_out' if held.objects else 'train',
-            'camera': view.kind,
-            'light': 'held_out' if held.light else ('own' if light is None else 'train'),
-            'background': 'held_out' if held.background else surfaces['table'].kind,
-            'robot': 'shown' if with_robot else 'hidden',
-            'depth': 'noisy' if noisy else 'exact',
-        }
         return FlowSample(
             color=color,
-            depth=depth,
+            depth=add_depth_noise(depth, DepthNoiseConfig(), rng) if noisy else depth,
             camera=view.camera,
             T_world_camera=view.T_world_camera,
             instruction=said.instruction,
@@ -282,8 +268,78 @@ class SimulatedSource:
             source='simulated',
             licence=LICENCE,
             key=key,
-            tags=tags,
+            tags={
+                'split': self.split,
+                'axis': axis or 'none',
+                'camera': view.kind,
+                'depth': 'noisy' if noisy else 'exact',
+                **_tags_of(table, said),
+                **look.tags(held),
+            },
         )
+
+    def _draw_look(self, held: Held, rng: np.random.Generator) -> _Look:
+        own = self.config.own_looks
+        names = ('table', 'floor')
+        return _Look(
+            surfaces={
+                name: draw_surface(rng, own_share=own, held_out=held.background) for name in names
+            },
+            light=draw_light(rng, own_share=own, held_out=held.light),
+            robot=bool(rng.random() < self.config.robot_shown),
+        )
+
+    def _picture(
+        self, body: str, said: _Said, look: _Look, rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]] | None:
+        """Draw colour, true depth and mask; None where too little of the body shows."""
+        canvas = self._canvas
+        shades = draw_shades(said.colours, rng)
+        canvas.show(robot=look.robot)
+        mask = canvas.bodies() == canvas.number_of(body)
+        if int(mask.sum()) < self.config.min_pixels:
+            return None
+        canvas.paint(shades, self._cell)
+        canvas.light(look.light)
+        canvas.cover(look.surfaces)
+        return *canvas.picture(), mask
+
+    def _flow(
+        self,
+        view: View,
+        said: _Said,
+        depth: NDArray[np.float32],
+        mask: NDArray[np.bool_],
+        rng: np.random.Generator,
+    ) -> ObjectFlow:
+        """Carry points of the mask along; the arm, which would have moved, hides none of them."""
+        body = said.deed.bodies[0]
+        self._canvas.show(robot=False, scenery=False)
+        return exact_flow(
+            self._canvas,
+            view,
+            said.motion,
+            (body, *self._carried.get(body, ())),
+            choose_pixels(mask, depth, self.config.points, rng),
+            depth,
+            steps=self.config.steps,
+            words=said.words,
+        )
+
+
+def _tags_of(table: SetTable, said: _Said) -> dict[str, str]:
+    """Return the tags of what is done and how it is said."""
+    deed = said.deed
+    return {
+        'task': table.task if deed.said else 'free',
+        'scene': table.task,
+        'action': deed.action,
+        'relation': deed.relation or 'none',
+        'noun': said.noun,
+        'seed': str(table.seed),
+        'step': str(table.step),
+        'phrasing': said.phrasing,
+    }
 
 
 def _plain(thing: Thing) -> str:
