@@ -127,6 +127,7 @@ def test_memory_settles_once_the_window_is_full(scene):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_memory_is_flat_over_ten_minutes_at_ten_images_a_second(scene):
     blocks, size = grown_by(scene, 6000, 300)
     assert blocks < 2000
