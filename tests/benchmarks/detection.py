@@ -121,11 +121,11 @@ def _hands(take: Take, contact: Array, early: bool) -> Array:
 
 
 def _motion(take: Take, corners: Array, camera: Any, pose: Array) -> float:
-    """Return how far the body's box goes at most, from the first frame to the last."""
-    ends = [transform_points(take.poses[k], corners) for k in (0, -1)]
-    pixels = np.array([project_from(camera, pose, points) for points in ends])
+    """Return how far the body's box gets from where it was at first."""
+    ways = np.array([transform_points(T, corners) for T in take.poses])
+    pixels = project_from(camera, pose, ways)
     side = EngineConfig().detection.frame_size
-    away = (pixels[1] - pixels[0]) * side / np.array(SIZE)
+    away = (pixels - pixels[0]) * side / np.array(SIZE)
     return float(np.nanmax(np.linalg.norm(away, axis=-1)))
 
 

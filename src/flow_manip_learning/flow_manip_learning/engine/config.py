@@ -53,6 +53,8 @@ class DetectionConfig:
         early_frame: a point that moves before it belongs to the arm ...
         early_motion: ... if it moves at least so far [px].
         still_motion: a clip in which nothing moves so far is dropped [px].
+        put_back: count how far a point gets on the way, so that a can that is put back after
+            pouring has moved; the release compares the first frame with the last.
         mover_share: of the range of displacements, above which a point is a mover.
         max_box: share of the image; a larger box is dropped.
         shrink: of the box, before points are followed in it. The release computes 0.15 and does
@@ -62,6 +64,10 @@ class DetectionConfig:
         min_points: of it in the grid inside its box.
         tries: things that are looked at closer, where the first turns out to be none.
         min_seen: share of the frames that a point must be seen in to count.
+        dense: add points to the grid, twice as close, where the picture changed for good: small
+            things fall between the grid's points.
+        arm_weight: factor on how much a thing moved if it touches the gripper's mask or the
+            image's border, as the rest of an arm does.
         max_recolour: mean colour difference of a point's patch between start and end, above which
             it was dragged along by what passed over it [0..255]; 0 is off.
         min_vacated: times the median change of the places of points that stay, by which the place
@@ -79,6 +85,7 @@ class DetectionConfig:
     early_frame: int = field(default=5, metadata={'doc': 'Of early movers [code]'})
     early_motion: float = field(default=1.0, metadata={'doc': 'Of early movers [px, code]'})
     still_motion: float = field(default=10.0, metadata={'doc': 'Of a still clip [px, code]'})
+    put_back: bool = field(default=True, metadata={'doc': 'False: as in [code]'})
     mover_share: float = field(default=0.25, metadata={'doc': 'Of (max - min) [code]'})
     max_box: float = field(default=0.25, metadata={'doc': 'Share of the image [code]'})
     shrink: float = field(default=0.0, metadata={'doc': 'Of the box; 0.15 unused in [code]'})
@@ -87,6 +94,8 @@ class DetectionConfig:
     min_points: int = field(default=12, metadata={'doc': 'Of it, in its box [own]'})
     tries: int = field(default=3, metadata={'doc': 'Things looked at closer [own]'})
     min_seen: float = field(default=0.5, metadata={'doc': 'Share of frames [own]'})
+    dense: bool = field(default=True, metadata={'doc': 'Where it changed [own]'})
+    arm_weight: float = field(default=0.25, metadata={'doc': 'Of parts of the arm [own]'})
     max_recolour: float = field(default=45.0, metadata={'doc': 'Of a patch [levels, own]'})
     min_vacated: float = field(default=2.0, metadata={'doc': 'Of the median change [own]'})
     max_return: float = field(default=0.3, metadata={'doc': 'Of the displacement [own]'})
@@ -99,7 +108,7 @@ class DetectionConfig:
         for name in ('early_motion', 'still_motion', 'still_view', 'background_band'):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f'detection: {name} is {getattr(self, name)}')
-        for name in ('mover_share', 'max_box', 'min_seen', 'min_background'):
+        for name in ('mover_share', 'max_box', 'min_seen', 'min_background', 'arm_weight'):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigurationError(f'detection: {name} is {getattr(self, name)}')
         if not 2 <= self.grid <= 128 or not 32 <= self.frame_size <= 1024:

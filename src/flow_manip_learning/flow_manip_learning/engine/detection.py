@@ -22,6 +22,7 @@ from flow_manip_learning.engine.gripper import grown, mask_from_motion
 from flow_manip_learning.engine.movement import measure_movement, Movement
 from flow_manip_learning.engine.rejection import reject
 from flow_manip_learning.engine.static_view import corners_among, flat_view, StaticView
+from flow_manip_learning.engine.vacated import vacated_places
 from flow_manip_perception.tracking import never, PointTracker
 from flow_manip_perception.tracking.queries import grid_queries
 
@@ -40,6 +41,7 @@ class Movers:
         early: (N,) points that the arm's rule takes out.
         groups: indices of the points of each thing that moves, the one that moves most first.
         view: the camera's part.
+        places: (S, S) pixels of the first working frame that changed for good.
         chosen: which of the groups is meant.
     """
 
@@ -48,6 +50,7 @@ class Movers:
     early: NDArray[np.bool_]
     groups: tuple[NDArray[np.int64], ...]
     view: StaticView
+    places: Pixels
     chosen: int = 0
 
     @property
@@ -105,6 +108,13 @@ def find_movers(
         mask = np.zeros((config.frame_size, config.frame_size), dtype=bool)
         if gripper.source == 'motion':
             mask = mask_from_motion(video, view, gripper, config)
+    places = vacated_places(video, view, config.early_frame + 1)
+    if config.dense:
+        close = grid_queries(video.size, 2 * config.grid)
+        extra = close[_under(places, close)]
+        if len(extra):
+            queries = np.vstack([queries, extra])
+            tracks = tracker.track(video, queries, cancelled=cancelled)
     covered = _under(grown(mask, gripper.dilation), queries)
     if (~covered).sum() < MIN_OUTSIDE:
         raise reject(
@@ -112,7 +122,7 @@ def find_movers(
         )
     movement = measure_movement(video, tracks, view, tracker, config, cancelled)
     early = covered | (movement.early >= config.early_motion)
-    return Movers(movement, mask, early, _things(movement, early, config), view)
+    return Movers(movement, mask, early, _things(movement, early, mask, config), view, places)
 
 
 def _under(mask: Pixels, points: NDArray) -> NDArray[np.bool_]:
@@ -121,7 +131,7 @@ def _under(mask: Pixels, points: NDArray) -> NDArray[np.bool_]:
 
 
 def _things(
-    movement: Movement, early: NDArray[np.bool_], config: DetectionConfig
+    movement: Movement, early: NDArray[np.bool_], gripper: Pixels, config: DetectionConfig
 ) -> tuple[NDArray[np.int64], ...]:
     """Return the points of every thing that moves, the one that moves most first (A4 to A7).
 
@@ -145,7 +155,7 @@ def _things(
         )
     threshold = config.mover_share * float(moved.max() - moved.min())
     movers = np.flatnonzero(late & (np.nan_to_num(movement.displacement) > threshold))
-    groups = _groups(movement, movers, config)
+    groups = _groups(movement, movers, gripper, config)
     enough = [group for group in groups if len(group) >= config.min_movers]
     if not enough:
         raise reject(
@@ -164,16 +174,29 @@ def _things(
 
 
 def _groups(
-    movement: Movement, movers: NDArray[np.int64], config: DetectionConfig
+    movement: Movement, movers: NDArray[np.int64], gripper: Pixels, config: DetectionConfig
 ) -> list[NDArray[np.int64]]:
-    """Return connected groups of movers, the one that moves most in all first."""
+    """Return connected groups of movers, the one that moves most in all first.
+
+    What touches the gripper or the image's border is rather a part of the arm.
+    """
     if config.link == 0:
         return [movers]
     cells = movement.start[movers] / (config.frame_size / config.grid)
     near = np.abs(cells[:, None] - cells[None]).max(axis=-1) < config.link
     count, labels = connected_components(near, directed=False)
     groups = [movers[labels == n] for n in range(count)]
-    return sorted(groups, key=lambda g: -float(movement.displacement[g].sum()))
+    cell = config.frame_size / config.grid
+    arm = grown(gripper, round(cell))
+    arm[:, [0, -1]] = arm[[0, -1]] = True
+    arm = grown(arm, round(cell / 2)) if not gripper.all() else arm
+
+    def weight(group: NDArray[np.int64]) -> float:
+        touches = _under(arm, movement.start[group]).any()
+        moved = float(movement.displacement[group].sum())
+        return moved * (config.arm_weight if touches else 1.0)
+
+    return sorted(groups, key=weight, reverse=True)
 
 
 def _share(points: NDArray, config: DetectionConfig) -> float:

@@ -32,7 +32,8 @@ class Movement:
         displacement: (N,) from the first frame to `last`, the camera's motion taken out [px of
             the working frame]; NaN where that is not known.
         early: (N,) the same, up to the frame of early movers.
-        last: (N,) the last of a few frames spread over the clip that shows the point.
+        last: (N,) of a few frames spread over the clip that show the point: the last, or the one
+            in which it is farthest away.
         believable: (N,) seen often enough, and not dragged along by what passed over it.
     """
 
@@ -67,12 +68,16 @@ def measure_movement(
     steps, count = tracks.confidence.shape
     seen = tracks.visible
     checks = np.unique(np.linspace(0, steps - 1, CHECKS + 1).round().astype(int))
-    at_checks = seen[checks]
-    last = checks[len(checks) - 1 - at_checks[::-1].argmax(axis=0)] * at_checks.any(axis=0)
     start = tracks.points[0].astype(np.float64)
     scale = config.frame_size / np.array(video.size, dtype=np.float64)
     static = np.array([view.at(step, start) for step in range(steps)])
     away = np.linalg.norm((tracks.points - static) * scale, axis=-1)
+    if config.put_back:
+        # Frames later by a little count as much: a thing that came to rest is seen best at last.
+        farness = np.where(seen[checks], away[checks] + 0.02 * checks[:, None], -1.0)
+    else:
+        farness = np.where(seen[checks], checks[:, None].astype(float), -1.0)
+    last = checks[farness.argmax(axis=0)]
     displacement = np.where(seen[0], away[last, np.arange(count)], np.nan)
     # A point that is hidden that early was covered, not moved.
     begin = min(config.early_frame, steps - 1)

@@ -18,6 +18,7 @@ from flow_manip_learning.engine.gripper import grown
 from flow_manip_learning.engine.movement import measure_movement, Movement
 from flow_manip_learning.engine.rejection import ClipRejectedError, reject
 from flow_manip_learning.engine.static_view import StaticView
+from flow_manip_learning.engine.vacated import place_under, vacated_places
 from flow_manip_perception.tracking import never, PointTracker
 
 MARGIN = 1.0  # [cells of the first grid] that the box is grown by: the object may end there
@@ -101,7 +102,7 @@ def follow_inside(
         CancelledError: as `cancelled` says.
     """
     scale = np.array(video.size) / config.frame_size
-    box = scaled_box(movers.box(config.grid), config, scale, video.size)
+    box = scaled_box(_whole_box(movers, config), config, scale, video.size)
     queries, side = grid_in(box, config.grid)
     tracks = tracker.track(video, queries, cancelled=cancelled)
     movement = measure_movement(video, tracks, view, tracker, config, cancelled)
@@ -120,7 +121,9 @@ def follow_inside(
         )
     mask = _mask(chosen.reshape(side[::-1]), box, video.size)
     if colour_cut:
-        mask = cut_by_colour(video.frames[0], mask, (gripper > 0))
+        places = vacated_places(video, view, config.early_frame + 1)
+        place = place_under(places, queries[chosen]) & (gripper == 0)
+        mask = cut_by_colour(video.frames[0], mask, place, gripper > 0)
     chosen &= mask[rows, columns]
     if chosen.sum() < config.min_points:
         raise reject('tracks_lost', points_on_the_mask=int(chosen.sum()), needed=config.min_points)
@@ -165,6 +168,23 @@ def box_of_mask(mask: Pixels) -> Box:
     return float(x), float(y), float(columns[-1] + 0.5 - x), float(rows[-1] + 0.5 - y)
 
 
+def _whole_box(movers: Movers, config: DetectionConfig) -> Box:
+    """Return the movers' box, with the whole of the place that they left.
+
+    A hand that holds a thing hides the points of a part of it.
+    """
+    x, y, w, h = movers.box(config.grid)
+    place = place_under(movers.places, movers.movement.start[movers.points])
+    if not place.any():
+        return x, y, w, h
+    a, b, c, d = box_of_mask(place)
+    low, high = (min(x, a), min(y, b)), (max(x + w, a + c), max(y + h, b + d))
+    share = (high[0] - low[0]) * (high[1] - low[1]) / config.frame_size**2
+    if share > config.max_box:
+        return x, y, w, h  # it runs into what the arm changed
+    return low[0], low[1], high[0] - low[0], high[1] - low[1]
+
+
 def _moves_along(movement: Movement, movers: Movers, config: DetectionConfig) -> NDArray[np.bool_]:
     """Return (N,) the movers in the box, by the same rules as in the whole image (A4, A6)."""
     late = movement.believable & (movement.early < config.early_motion)
@@ -206,43 +226,51 @@ def _mask(cells: Pixels, box: Box, size: tuple[int, int]) -> Pixels:
 
 
 def cut_by_colour(
-    frame: NDArray[np.uint8], mask: Pixels, forbidden: Pixels, rounds: int = 3
+    frame: NDArray[np.uint8],
+    mask: Pixels,
+    place: Pixels,
+    forbidden: Pixels,
+    rounds: int = 3,
 ) -> Pixels:
     """Move a mask's border to where the colour changes (GrabCut, Rother et al. 2004).
 
     Args:
         frame: (H, W, 3) uint8 RGB.
-        mask: (H, W) where the object is, roughly.
+        mask: (H, W) where points of the object were followed.
+        place: (H, W) that the object left: it may be all of this, and what is neither in here nor
+            in the mask is not it.
         forbidden: (H, W) where it is not for sure.
         rounds: of the cut.
 
     Returns:
         The cut, or the mask as it was where the colours tell nothing apart.
     """
-    x, y, w, h = (round(v) for v in box_of_mask(mask))
-    reach = max(3, round(0.12 * max(w, h)))
-    top, left = max(0, y - 3 * reach), max(0, x - 3 * reach)
-    window = np.s_[top : y + h + 3 * reach, left : x + w + 3 * reach]
-    rough = mask[window].astype(np.uint8)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    labels = np.where(rough > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    labels[cv2.dilate(rough, disc) == 0] = cv2.GC_BGD
-    labels[cv2.erode(np.pad(rough, reach), disc)[reach:-reach, reach:-reach] > 0] = cv2.GC_FGD
+    both = mask | place
+    x, y, w, h = (round(v) for v in box_of_mask(both))
+    reach = max(4, round(0.5 * min(w, h)))
+    window = np.s_[max(0, y - reach) : y + h + reach, max(0, x - reach) : x + w + reach]
+    rough, left = mask[window], place[window]
+    labels = np.full(rough.shape, cv2.GC_BGD, np.uint8)
+    labels[cv2.dilate((rough | left).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0] = (
+        cv2.GC_PR_BGD
+    )
+    labels[rough | left] = cv2.GC_PR_FGD
+    labels[rough & left] = cv2.GC_FGD
     labels[forbidden[window]] = cv2.GC_BGD
+    sure = labels == cv2.GC_FGD
     if not (labels == cv2.GC_BGD).any() or not np.isin(labels, (1, 3)).any():
         return mask
     cv2.setRNGSeed(0)
     image = np.ascontiguousarray(frame[window][..., ::-1])
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(image, labels, None, *models, rounds, cv2.GC_INIT_WITH_MASK)
-    cut = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(cut.astype(np.uint8))
-    if count < 2:
-        return mask
-    cut = parts == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    overlap = (cut & (rough > 0)).sum() / max(1, (cut | (rough > 0)).sum())
-    if overlap < 0.4:
+    cut = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
+    cut = cv2.morphologyEx(cut, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    count, parts, _, _ = cv2.connectedComponentsWithStats(cut)
+    meant = sure if sure.any() else rough
+    inside = np.bincount(parts[meant], minlength=count)[1:]
+    if count < 2 or not inside.size or inside.max() < 0.3 * meant.sum():
         return mask
     found = np.zeros(mask.shape, dtype=bool)
-    found[window] = cut
+    found[window] = parts == 1 + int(inside.argmax())
     return found
