@@ -76,6 +76,25 @@ def test_a_lone_thing_is_called_with_and_without_its_colour():
     assert 0.6 < share < 0.9
 
 
+def test_colours_are_always_said_where_that_is_asked_for():
+    watering = [
+        Thing('can_0', 'watering can', 'red'),
+        Thing('plant', 'plant'),
+    ]
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        assert 'red' in say(('lift', ''), ['cube_0'], [RED_CUBE, PLATE], rng, with_colour=True)
+        text = say(('pour', 'on'), ['can_0', 'plant'], watering, rng, with_colour=True)
+        # 'water the plant' names no can: it is not chosen then.
+        assert text is None or 'red' in text
+
+
+def test_sizes_are_said_before_colours():
+    texts = spoken(('lift', ''), ['cube_0'], [RED_CUBE, BLUE_CUBE])
+    assert any('small red cube' in text for text in texts)
+    assert not [text for text in texts if 'red small' in text]
+
+
 def test_a_word_that_fits_another_thing_of_the_same_colour_is_not_used():
     bowl = Thing('bowl_3', 'bowl', 'white')
     texts = spoken(('push', 'left'), ['plate_2'], [PLATE, bowl])

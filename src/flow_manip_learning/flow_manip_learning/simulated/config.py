@@ -52,9 +52,9 @@ class SimulatedConfig:
     min_pixels: int = 60
     min_visible: float = 0.3
     views: int = 8
-    tasks: float = 0.6
-    other_deeds: float = 0.3
-    own_words: float = 0.25
+    tasks: float = 0.7
+    other_deeds: float = 0.25
+    own_words: float = 0.35
     robot_shown: float = 0.6
     depth_noise: float = 0.5
     rig_camera: float = 0.3

@@ -38,6 +38,7 @@ def say(
     rng: np.random.Generator,
     *,
     held_out: bool = False,
+    with_colour: bool = False,
 ) -> str | None:
     """Return an instruction.
 
@@ -47,17 +48,19 @@ def say(
         things: everything in the scene that words could mean.
         rng: same state, same words.
         held_out: a way that training never sees; its nouns may be either.
+        with_colour: every colour is said, needed or not.
 
     Returns:
         None where the words at hand would fit another thing as well.
     """
     known = {thing.body: thing for thing in things}
-    phrases = [_phrase(known[body], things, rng, held_out) for body in about]
+    share = 1.0 if with_colour else _COLOUR_SAID
+    phrases = [_phrase(known[body], things, rng, held_out, share) for body in about]
     if None in phrases:
         return None
     way = _draw(DEEDS[deed], rng, held_out)
     named = dict(zip(('o', 'r', 'r2'), (f'the {phrase}' for phrase in phrases)))
-    if '{o}' not in way and _could_be_another(known[about[0]], things):
+    if '{o}' not in way and (with_colour or _could_be_another(known[about[0]], things)):
         return None
     text = way.format(**named)
     if way.startswith('{') or way.startswith('I '):
@@ -71,13 +74,17 @@ def nouns_of(noun: str) -> frozenset[str]:
 
 
 def _phrase(
-    thing: Thing, things: Sequence[Thing], rng: np.random.Generator, held_out: bool
+    thing: Thing,
+    things: Sequence[Thing],
+    rng: np.random.Generator,
+    held_out: bool,
+    colour_said: float,
 ) -> str | None:
     """Return '<colour> <noun>' or '<noun>' that fits no other thing; None if there is none."""
     ways = NOUNS[thing.noun]
     # Half of the held-out instructions have a known noun: the verb alone must carry it then.
     pool = ways.held_out if held_out and rng.random() < 0.5 else ways.train
-    wants_colour = bool(thing.colour) and rng.random() < _COLOUR_SAID
+    wants_colour = bool(thing.colour) and rng.random() < colour_said
     for index in rng.permutation(len(pool)):
         noun = pool[index]
         rivals = [t for t in things if _is_other(t, thing) and _may_be_called(t, noun)]

@@ -223,7 +223,14 @@ class SimulatedSource:
         if deed.said and not (held.phrasing or held.colours) and self._own_words(own, rng):
             moved = replace(moved, colour=own.get(moved.body, ''))
             return _Said(deed, motion, deed.said, own, 'task', _plain(moved), moved.noun)
-        text = say(deed.key, deed.bodies, things, rng, held_out=held.phrasing)
+        text = say(
+            deed.key,
+            deed.bodies,
+            things,
+            rng,
+            held_out=held.phrasing,
+            with_colour=held.colours,
+        )
         if text is None:
             return None
         phrasing = 'held_out' if held.phrasing else 'train'
