@@ -9,7 +9,7 @@ from pathlib import Path
 import sys
 
 from flow_manip_core.errors import FlowManipError
-from flow_manip_task.cli import commands, dataset, evaluating, lifting, serving
+from flow_manip_task.cli import commands, dataset, evaluating, lifting, serving, training
 
 DEMO = 'put the red cube on the plate'
 INTERRUPTED = 130
@@ -93,6 +93,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     samples = subparsers.add_parser('dataset', help='samples of 3D flow: make, check, show')
     dataset.add_arguments(samples)
+
+    trained = subparsers.add_parser('train', help='a flow world model from such samples')
+    training.add_arguments(trained)
 
     serve = subparsers.add_parser('serve', help='serve models to the `remote` backends')
     serving.add_arguments(serve)
