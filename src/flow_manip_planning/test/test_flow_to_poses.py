@@ -380,6 +380,27 @@ def test_a_door_seen_by_its_handle_alone_is_a_hinge():
     assert np.linalg.norm((joint.point - [0.6, 0.4, 0])[:2]) < 0.01
 
 
+def shaken_as_one(flow, metres, radians, seed=0):
+    """The flow of a tracker that fits the thing as a whole, anew at every step."""
+    rng = np.random.default_rng(seed)
+    points = flow.points.copy()
+    for step in range(1, flow.num_steps):
+        middle = points[step].mean(axis=0)
+        R = rotation_about(rng.normal(size=3), radians * rng.normal())
+        points[step] = (points[step] - middle) @ R.T + middle + metres * rng.normal(size=3)
+    return replace(flow, points=points)
+
+
+@pytest.mark.parametrize('seed', [0, 1])
+def test_a_door_whose_points_shake_together_is_a_hinge(seed):
+    truth = turned(1.2, [0, 0, 1], np.array([0.6, 0.3, 0.0]))
+    joint = fit_motion(shaken_as_one(flow_of(truth, size=0.2), 0.002, 0.02, seed)).joint
+    assert joint.kind == 'revolute'
+    assert angle_between(joint.axis, [0, 0, 1]) < 2.0
+    carry = carried([0.2, 0.1, 0.0], lift=0.1, turn=0.5)
+    assert fit_motion(shaken_as_one(flow_of(carry), 0.002, 0.02, seed)).joint is None
+
+
 def test_what_hardly_moves_is_on_no_joint():
     assert fit_motion(flow_of(carried([0.01, 0, 0]), noise=0.003)).joint is None
     assert fit_motion(flow_of(carried([0, 0, 0]), noise=0.003)).joint is None

@@ -9,7 +9,8 @@ the joint in a slow bow: what a carried object does that goes nearly straight or
 
 Errors are not independent from step to step: the first step's noise is in all of them, and tracks
 drift. So misfits are judged by frequency (cosine transform), with the spectrum that such errors
-have: fast ones against the noise of the points, slow ones against the drift.
+have: fast ones against the noise of the points and the jitter that all of them share, slow ones
+against the drift.
 
 Motion alone cannot tell a straight lift from a slide, nor an object that is turned in the air from
 a hinge: `Joint` means that the motion is that of a joint. Whether something guides the object is
@@ -39,6 +40,8 @@ from flow_manip_planning.kinematics import rotation_vectors
 
 MIN_TURN = np.radians(5.0)  # less is within what tracking gets wrong
 ITERATIONS = 12
+TELLING_STEPS = 12  # from which fast errors can be told from slow ones
+MAX_JITTER = 0.005  # [m] of all points together; more is motion
 DRIFT_LENGTH = 0.25  # of the flow: errors farther apart in time are independent
 
 
@@ -239,11 +242,29 @@ def _criteria(part: PartPoses, explained: Array, num_parameters: int) -> tuple[f
     its parameters and a value per step. A deviation has six parameters per frequency.
     """
     away = part.offsets(explained)[part.known][1:]
-    misfits = 6.0 * (dct(away, axis=0, norm='ortho') ** 2).sum(axis=1) / part.spectrum
+    power = (dct(away, axis=0, norm='ortho') ** 2).sum(axis=1)
+    misfits = 6.0 * power / (part.spectrum + _jitter(power, part.spectrum))
     price = np.log(max(6 * len(away), 2))
     joint = misfits.sum() + (num_parameters + len(away)) * price
     gains = np.cumsum(misfits - 6.0 * price)
     return float(joint), float(joint - gains.max())
+
+
+def _jitter(power: Array, spectrum: Array) -> float:
+    """Return the variance of what is left at the fast half of the frequencies [m^2].
+
+    Depth that errs anew in each image, and trackers that fit a thing as a whole, shake all points
+    alike: the scatter among them does not show it, only time does. Free motion leaves a joint
+    slowly and is not seen up there.
+
+    Args:
+        power: (K,) squared cosine coefficients of the misfit [m^2].
+        spectrum: (K,) what they should be by the points' own scatter [m^2].
+    """
+    if len(power) < TELLING_STEPS:
+        return 0.0
+    fast = len(power) // 2
+    return float(np.clip((power - spectrum)[fast:].mean(), 0.0, MAX_JITTER**2))
 
 
 def _moves(joint: Joint, part: PartPoses, config: FitConfig) -> bool:
