@@ -124,7 +124,14 @@ class DepthCalibration:
 
     def apply(self, estimate: NDArray) -> NDArray[np.float32]:
         """Turn an estimate of any shape into depth [m], NaN where unknown or not in front."""
-        return to_depth(estimate, self.kind, self.scale, self.shift).astype(np.float32)
+        # A clip is millions of pixels; 24 bits are a thousand times finer than any depth.
+        value = np.asarray(np.multiply(estimate, np.float32(self.scale), dtype=np.float32))
+        value += np.float32(self.shift)
+        with np.errstate(invalid='ignore'):
+            value[~(value > 0)] = np.nan
+        if self.kind == 'disparity':
+            np.divide(np.float32(1.0), value, out=value)
+        return value
 
 
 def to_depth(estimate: NDArray, kind: str, scale: float | Array, shift: float | Array) -> Array:

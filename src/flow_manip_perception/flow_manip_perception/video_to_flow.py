@@ -283,8 +283,9 @@ class VideoToFlow:
         if self._config.flicker != 'auto' or not flicker.correction_helps:
             return depth, flicker
         factors = np.where(np.isfinite(flicker.factors), flicker.factors, 1.0)
-        steady = (depth / factors[:, None, None]).astype(np.float32)
-        return steady, replace(flicker, corrected=True)
+        # In place: the clip was made by the calibration and is nobody else's.
+        depth /= factors.astype(np.float32)[:, None, None]
+        return depth, replace(flicker, corrected=True)
 
 
 @dataclass(frozen=True)
