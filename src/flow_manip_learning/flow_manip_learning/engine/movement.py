@@ -72,13 +72,14 @@ def measure_movement(
     scale = config.frame_size / np.array(video.size, dtype=np.float64)
     static = np.array([view.at(step, start) for step in range(steps)])
     away = np.linalg.norm((tracks.points - static) * scale, axis=-1)
-    if config.put_back:
-        # Frames later by a little count as much: a thing that came to rest is seen best at last.
-        farness = np.where(seen[checks], away[checks] + 0.02 * checks[:, None], -1.0)
-    else:
-        farness = np.where(seen[checks], checks[:, None].astype(float), -1.0)
+    # Frames later by a little count as much: a thing that came to rest is seen best at last.
+    farness = np.where(seen[checks], away[checks] + 0.02 * checks[:, None], -1.0)
     last = checks[farness.argmax(axis=0)]
-    displacement = np.where(seen[0], away[last, np.arange(count)], np.nan)
+    if not config.put_back:
+        last = np.full(count, steps - 1)
+    displacement = np.where(
+        seen[0] & seen[last, np.arange(count)], away[last, np.arange(count)], np.nan
+    )
     # A point that is hidden that early was covered, not moved.
     begin = min(config.early_frame, steps - 1)
     early = np.where(seen[begin], np.nan_to_num(away[begin]), 0.0)

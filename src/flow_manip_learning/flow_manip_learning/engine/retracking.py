@@ -98,7 +98,7 @@ def follow_inside(
     Arguments as of `follow_one`.
 
     Raises:
-        ClipRejectedError: 'tracks_lost' where too little of it moves.
+        ClipRejectedError: 'tracks_lost' where too little of it moves; 'large_box'.
         CancelledError: as `cancelled` says.
     """
     scale = np.array(video.size) / config.frame_size
@@ -127,6 +127,9 @@ def follow_inside(
     chosen &= mask[rows, columns]
     if chosen.sum() < config.min_points:
         raise reject('tracks_lost', points_on_the_mask=int(chosen.sum()), needed=config.min_points)
+    share = float(np.prod(box_of_mask(mask)[2:])) / mask.size
+    if share > config.max_box:
+        raise reject('large_box', share_of_image=share, limit=config.max_box)
     kept = PointTracks(
         tracks.points[:, chosen],
         tracks.confidence[:, chosen],
@@ -255,7 +258,9 @@ def cut_by_colour(
         cv2.GC_PR_BGD
     )
     labels[rough | left] = cv2.GC_PR_FGD
-    labels[rough & left] = cv2.GC_FGD
+    # Both are too large by a pixel or two: the border is for the colours to decide.
+    inner = cv2.erode(np.pad(rough & left, 1).astype(np.uint8), np.ones((3, 3), np.uint8))
+    labels[inner[1:-1, 1:-1] > 0] = cv2.GC_FGD
     labels[forbidden[window]] = cv2.GC_BGD
     sure = labels == cv2.GC_FGD
     if not (labels == cv2.GC_BGD).any() or not np.isin(labels, (1, 3)).any():

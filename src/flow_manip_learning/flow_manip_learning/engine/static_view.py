@@ -125,9 +125,8 @@ def flat_view(
         return still_view(len(tracks.times))
     points, visible = tracks.points[:, corners], tracks.visible[:, corners]
     start, steps = points[0], len(points)
-    away = np.linalg.norm(points - start, axis=-1)
     both = visible & visible[0]
-    median = _median_motion(points, visible)
+    moved = float(_median_motion(points, visible).max())
     found, agree = np.tile(np.eye(3), (steps, 1, 1)), np.ones(steps)
     for step in range(1, steps):
         seen = both[step]
@@ -139,10 +138,10 @@ def flat_view(
             found[step] = np.eye(3) if H is None else H
         else:
             agree[step] = 0.0
-        stays = float((away[step, seen] < config.background_band).mean()) if seen.any() else 0.0
-        if stays >= agree[step] - 0.02 and median[step] < config.still_view:
-            # Nothing explains more than that the camera stands.
-            found[step], agree[step] = np.eye(3), stays
+        stays, goes = _explained(tracks, step, found[step], config.background_band / 2)
+        if stays >= goes:
+            # Nothing explains more of the image than that the camera stands.
+            found[step], agree[step] = np.eye(3), max(agree[step], stays)
         if agree[step] < config.min_background:
             raise reject(
                 'camera_motion',
@@ -151,7 +150,21 @@ def flat_view(
                 share_that_agrees=agree[step],
                 share_needed=config.min_background,
             )
-    return FlatView(found, float(median.max()), agree)
+    return FlatView(found, moved, agree)
+
+
+def _explained(
+    tracks: PointTracks, step: int, homography: Array, band: float
+) -> tuple[float, float]:
+    """Return the share of all points that stay, and that go where a homography says."""
+    seen = tracks.visible[step] & tracks.visible[0]
+    if not seen.any():
+        return 0.0, 0.0
+    start, now = tracks.points[0, seen], tracks.points[step, seen]
+    carried = cv2.perspectiveTransform(start.reshape(-1, 1, 2).astype(np.float64), homography)
+    ways = (np.linalg.norm(now - place, axis=1) for place in (start, carried.reshape(-1, 2)))
+    stays, goes = (float((way < band).mean()) for way in ways)
+    return stays, goes
 
 
 def _median_motion(points: NDArray, visible: NDArray[np.bool_]) -> Array:

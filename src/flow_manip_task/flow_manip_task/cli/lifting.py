@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--box', type=int, nargs=4, metavar=('X', 'Y', 'W', 'H'), help='around it at first [px]'
     )
     where.add_argument('--mask', type=Path, metavar='PNG', help='not black on it at first')
+    where.add_argument('--moving', action='store_true', help='whatever moves, but the hand')
     where.add_argument('--segmenter', default='', metavar='BACKEND', help='finds it by words')
     parser.add_argument(
         '--depth', default='sensor', metavar='BACKEND', help="default: the recording's own"
@@ -34,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--pipeline', default='novaflow', help='whose parameters count')
     parser.add_argument('--frames', type=int, default=41, metavar='N', help='kept; default: 41')
+    parser.add_argument(
+        '--start', type=float, default=0.0, metavar='S', help='where to begin in the clip'
+    )
+    parser.add_argument('--seconds', type=float, metavar='S', help='to lift; default: to the end')
     parser.add_argument(
         '--fov', type=float, default=55.0, metavar='DEG', help="horizontal, of a file's camera"
     )
@@ -62,12 +67,15 @@ def lift(options: argparse.Namespace) -> int:
             object=options.object,
             box=None if options.box is None else tuple(options.box),
             mask=options.mask,
+            moving=options.moving,
             segmenter=options.segmenter,
             depth=options.depth,
             tracker=options.tracker,
             camera=options.camera,
             pipeline=options.pipeline,
             num_frames=options.frames,
+            start=options.start,
+            seconds=options.seconds,
             fov_degrees=options.fov,
             distance=options.distance,
         ),

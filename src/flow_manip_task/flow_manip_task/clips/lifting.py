@@ -19,6 +19,7 @@ from flow_manip_core.flow import ObjectFlow
 from flow_manip_core.observation import Mask
 from flow_manip_core.robot import Context
 from flow_manip_learning.clips import Clip, DISTANCE, mask_in_box, read_clip, with_estimated_depth
+from flow_manip_learning.engine import ClipEngine, EngineConfig
 from flow_manip_perception.depth import DEPTH_ESTIMATORS
 from flow_manip_perception.segmentation import SEGMENTERS
 from flow_manip_perception.video_to_flow import create_video_lifter, LiftedVideo
@@ -42,12 +43,15 @@ class LiftOptions:
         object: words for the thing whose flow is wanted.
         box: (x, y, width, height) around it in the first frame [px]; None: not given.
         mask: picture, not black on it; None: not given.
-        segmenter: backend that finds it by words where neither is given.
+        moving: find what moves, by the data engine's detection; the words only name it.
+        segmenter: backend that finds it by words where nothing else is given.
         depth: backend; 'sensor' takes the recording's, and none of a video file.
         tracker: backend; '' for the pipeline's.
         camera: 'auto', 'still' (it stood: nothing is taken out), 'given' or 'background'.
         pipeline: whose parameters count.
         num_frames: kept of a longer clip.
+        start: where the clip begins in the file or recording [s].
+        seconds: that are lifted from there; None: to the end.
         fov_degrees: horizontal, of a video file's camera.
         distance: of the object at the start of a clip without metric depth [m].
     """
@@ -55,12 +59,15 @@ class LiftOptions:
     object: str
     box: tuple[int, int, int, int] | None = None
     mask: Path | None = None
+    moving: bool = False
     segmenter: str = ''
     depth: str = SENSOR
     tracker: str = ''
     camera: str = 'auto'
     pipeline: str = 'novaflow'
     num_frames: int = 41
+    start: float = 0.0
+    seconds: float | None = None
     fov_degrees: float = 55.0
     distance: float = DISTANCE
 
@@ -96,6 +103,8 @@ def lift_clip(
         num_frames=options.num_frames,
         fov_degrees=options.fov_degrees,
         distance=options.distance,
+        start=options.start,
+        seconds=options.seconds,
     )
     parameters = pipeline_parameters(options.pipeline, context.robot.name)
     world_model = dict(parameters['world_model_node'])
@@ -128,24 +137,28 @@ def lift_clip(
 def find_mask(
     clip: Clip, options: LiftOptions, parameters: Mapping[str, Any], context: Context
 ) -> Mask:
-    """Return the object in the first frame: the given mask, the thing in the box, or by words.
+    """Return the object in the first frame: mask, thing in the box, what moves, or by words.
 
     Raises:
         InvalidInputError: mask or box do not fit; or a clip without depth has neither, and no
             segmenter that does without.
+        ClipRejectedError: what moves was looked for, and nothing was found.
         FlowManipError: what the segmenter raises.
     """
     if options.mask is not None:
         return _mask_file(options.mask, clip, options.object)
     if options.box is not None:
         return mask_in_box(clip.video.frames[0], options.box, options.object)
+    if options.moving:
+        config = EngineConfig(tracker=options.tracker or EngineConfig.tracker)
+        return ClipEngine(config, context).moving_thing(clip, options.object)
     segmentation = dict(parameters['segmentation_node'])
     if options.segmenter:
         segmentation['backend'] = options.segmenter
     elif not clip.measured:
         raise InvalidInputError(
             f"'{segmentation['backend']}' finds things by their depth, and this clip has none: "
-            'give --box, --mask or --segmenter grounded_sam2'
+            'give --box, --mask, --moving or --segmenter grounded_sam2'
         )
     segmenter = create_backend(SEGMENTERS, segmentation, context)
     return segmenter.segment(clip.observation, options.object)
