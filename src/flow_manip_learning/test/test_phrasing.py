@@ -150,7 +150,8 @@ def test_the_training_words_for_free_motions_mean_what_is_done():
                 continue
             if parsed.action in ('put', 'lift', 'turn_upright'):
                 understood += 1
-                assert (parsed.action, parsed.relation) == (action, relation), text
+                meant = 'on' if relation == 'down' else relation  # on the table
+                assert (parsed.action, parsed.relation) == (action, meant), text
     assert understood > 300
 
 

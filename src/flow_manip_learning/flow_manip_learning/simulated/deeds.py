@@ -9,11 +9,14 @@ from functools import partial
 
 import numpy as np
 
+from flow_manip_learning.simulated.objects import fits_in, fits_on
 from flow_manip_learning.simulated.scenes import SetTable
 from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.objects import ObjectSpec
 from flow_manip_mujoco.tasks import free_motions, ReferenceMotion
 from flow_manip_mujoco.tasks.motions import joint_motion
+from flow_manip_mujoco.tasks.placement import lowest_point
+from flow_manip_mujoco.tasks.words import TABLE
 
 _STEPS: dict[str, tuple[tuple[str, str, str], ...]] = {
     'hang_mug': (('hang', 'on', 'mug tree'),),
@@ -37,7 +40,8 @@ _OPEN_SHARE = 0.8  # of a joint's range
 _OPEN_DRAWER = 0.13  # [m] as the tasks do
 _AJAR = 0.35  # share of the range from which on a part is to be shut
 _SIDES = ('next_to', 'left_of', 'right_of', 'behind', 'in_front_of')
-_PUSHES = ('left', 'right', 'away', 'towards')
+_PUSHES = ('left', 'right', 'away', 'towards', 'aside')
+_RAISED = 0.004  # [m] over the table: on or in something
 _FLAT = 0.5  # z of an upright thing's axis under which it lies
 
 
@@ -85,7 +89,8 @@ def draw_free_deeds(cell: SimulatedCell, rng: np.random.Generator) -> Iterator[D
 
     Their motions may turn out to be impossible: those raise when they are asked for.
     """
-    kinds = [_puts_on, _puts_in, _puts_beside, _puts_between, _lifts, _pushes, _rights, _joints]
+    kinds = [_puts_on, _puts_in, _puts_beside, _puts_between, _puts_down]
+    kinds += [_lifts, _pushes, _rights, _joints]
     options = [list(kind(cell)) for kind in kinds]
     while any(options):
         filled = [deeds for deeds in options if deeds]
@@ -93,24 +98,14 @@ def draw_free_deeds(cell: SimulatedCell, rng: np.random.Generator) -> Iterator[D
         yield deeds.pop(int(rng.integers(len(deeds))))
 
 
-def fits_on(item: ObjectSpec, target: ObjectSpec) -> bool:
-    """Say whether an object can stand on another."""
-    if not target.support or item.category in ('ball', 'basket') or item.name == target.name:
-        return False
-    return max(item.size[:2]) <= 2.2 * target.inner_radius
-
-
-def fits_in(item: ObjectSpec, target: ObjectSpec) -> bool:
-    """Say whether an object goes through another's opening."""
-    return (
-        target.container
-        and item.name != target.name
-        and float(np.hypot(*item.size[:2])) <= 1.9 * target.inner_radius
-    )
-
-
 def _upright(cell: SimulatedCell, spec: ObjectSpec) -> bool:
     return bool(cell.object_pose(spec.name)[2, 2] > 0.95)
+
+
+def _is_over(cell: SimulatedCell, item: ObjectSpec, target: ObjectSpec) -> bool:
+    """Say whether an object is on or in another already, or over it."""
+    a, b = cell.object_pose(item.name)[:2, 3], cell.object_pose(target.name)[:2, 3]
+    return float(np.linalg.norm(a - b)) < target.footprint_radius
 
 
 def _movable(cell: SimulatedCell) -> list[ObjectSpec]:
@@ -127,14 +122,16 @@ def _put(action: str, relation: str, *bodies: str) -> Deed:
 def _puts_on(cell: SimulatedCell) -> Iterator[Deed]:
     for item in _movable(cell):
         for target in cell.objects:
-            if fits_on(item, target) and _upright(cell, item) and _upright(cell, target):
+            stands = _upright(cell, item) and _upright(cell, target)
+            if fits_on(item, target) and stands and not _is_over(cell, item, target):
                 yield _put('put', 'on', item.name, target.name)
 
 
 def _puts_in(cell: SimulatedCell) -> Iterator[Deed]:
     for item in _movable(cell):
         for target in cell.objects:
-            if fits_in(item, target) and _upright(cell, target):
+            stands = _upright(cell, target) and not _is_over(cell, item, target)
+            if fits_in(item, target) and stands:
                 yield _put('put', 'in', item.name, target.name)
 
 
@@ -152,6 +149,16 @@ def _puts_between(cell: SimulatedCell) -> Iterator[Deed]:
         for number, first in enumerate(others):
             for second in others[number + 1 :]:
                 yield _put('put', 'between', item.name, first, second)
+
+
+def _puts_down(cell: SimulatedCell) -> Iterator[Deed]:
+    table = cell.context.rig.support_height
+    for item in _movable(cell):
+        if lowest_point(cell, item.name) > table + _RAISED:
+            motion = partial(
+                free_motions.place_motion, name=item.name, relation='on', references=(TABLE,)
+            )
+            yield Deed('put', 'down', (item.name,), motion)
 
 
 def _lifts(cell: SimulatedCell) -> Iterator[Deed]:

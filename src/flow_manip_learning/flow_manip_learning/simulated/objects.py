@@ -97,5 +97,21 @@ def scaled(spec: ObjectSpec, factor: float) -> ObjectSpec:
     )
 
 
+def fits_on(item: ObjectSpec, target: ObjectSpec) -> bool:
+    """Say whether an object can stand on another."""
+    if not target.support or item.category in ('ball', 'basket') or item.name == target.name:
+        return False
+    return max(item.size[:2]) <= 2.2 * target.inner_radius
+
+
+def fits_in(item: ObjectSpec, target: ObjectSpec) -> bool:
+    """Say whether an object goes through another's opening."""
+    return (
+        target.container
+        and item.name != target.name
+        and float(np.hypot(*item.size[:2])) <= 1.9 * target.inner_radius
+    )
+
+
 def _times(values: tuple[float, ...], factor: float) -> tuple[float, ...]:
     return tuple(float(v) * factor for v in values)

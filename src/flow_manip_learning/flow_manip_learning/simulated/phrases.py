@@ -119,6 +119,19 @@ DEEDS: dict[tuple[str, str], Ways] = {
             '{o} should stand midway from {r} to {r2}',
         ),
     ),
+    ('put', 'down'): Ways(
+        (
+            'put {o} on the table',
+            'place {o} on the table',
+            'set {o} down on the table',
+            'move {o} onto the table',
+        ),
+        (
+            'take {o} out and leave it on the tabletop',
+            'unload {o} onto the table',
+            '{o} belongs on the table',
+        ),
+    ),
     ('lift', ''): Ways(
         ('lift {o}', 'lift up {o}', 'pick up {o}', 'raise {o}', 'take {o}', 'grab {o}'),
         (
@@ -144,6 +157,10 @@ DEEDS: dict[tuple[str, str], Ways] = {
     ('push', 'towards'): Ways(
         ('push {o} to the front', 'slide {o} forwards', 'pull {o} closer', 'move {o} closer'),
         ('drag {o} nearer', 'bring {o} towards the camera', 'shove {o} to the front edge'),
+    ),
+    ('push', 'aside'): Ways(
+        ('push {o} aside', 'move {o} aside', 'push {o} out of the way'),
+        ('shunt {o} to one side', 'clear {o} out of the way'),
     ),
     ('push', 'away_from'): Ways(
         ('push {o} away from {r}', 'slide {o} away from {r}', 'move {o} away from {r}'),

@@ -10,21 +10,30 @@ import numpy as np
 from flow_manip_core.errors import ConfigurationError
 from flow_manip_core.transforms import quaternion_from_transform, rotation_about
 from flow_manip_learning.simulated.config import FIRST_TRAIN_SEED
-from flow_manip_learning.simulated.objects import draw_object, HELD_OUT_KINDS, KINDS
+from flow_manip_learning.simulated.objects import (
+    draw_object,
+    fits_in,
+    fits_on,
+    HELD_OUT_KINDS,
+    KINDS,
+)
 from flow_manip_learning.simulated.phrases import NOUNS
 from flow_manip_learning.simulated.phrasing import Thing
 from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.fixtures import FixtureBody, FixtureSpec
 from flow_manip_mujoco.layout import Scene
 from flow_manip_mujoco.tasks import TASKS, TaskTrial
+from flow_manip_mujoco.tasks.putting import put_motion
 
 _LAST_SEED = 2**31
 _OBJECTS = 3, 7  # least and most in a free scene
 _RIVAL = 0.4  # share of the free scenes with two things of one kind
 _LYING = 0.35  # share of the free scenes in which something lies that should stand
+_STACKED = 0.3  # share of the free scenes in which something is on or in something else
 _AJAR = 0.35  # share of the furniture that is not as its task begins
 _TIPPED = ('can', 'bottle', 'box')
 _FALL = 1.2  # [s] that what was tipped may roll
+_SETTLE = 0.6  # [s] that what was stacked may come to rest
 _TRIES = 8
 _DRAWERS = {
     1: ('drawer',),
@@ -94,6 +103,8 @@ def set_free(
         except ConfigurationError:
             if attempt == _TRIES - 1:
                 raise
+    if rng.random() < _STACKED:
+        _stack(cell, rng)
     if rng.random() < _LYING:
         _tip_over(cell, rng)
     return SetTable('free', None, 0, seed)
@@ -141,6 +152,21 @@ def _draw_nouns(rng: np.random.Generator, held_out: bool) -> list[str]:
         if small:
             nouns.append(small[int(rng.integers(len(small)))])
     return nouns
+
+
+def _stack(cell: SimulatedCell, rng: np.random.Generator) -> None:
+    """Put one thing on or in another, if any fits, and let it come to rest."""
+    pairs = [
+        (item.name, target.name, 'in' if target.container else 'on')
+        for item in cell.objects
+        for target in cell.objects
+        if item.graspable and (fits_on(item, target) or fits_in(item, target))
+    ]
+    if not pairs:
+        return
+    name, target, relation = pairs[int(rng.integers(len(pairs)))]
+    _finish(cell, name, put_motion(cell, name, target, relation).poses[-1])
+    cell.step(round(_SETTLE / cell.timestep))
 
 
 def _tip_over(cell: SimulatedCell, rng: np.random.Generator) -> None:
