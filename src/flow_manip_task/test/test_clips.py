@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
 import json
 
 import cv2
@@ -14,6 +15,7 @@ from flow_manip_core.errors import (
 from flow_manip_core.observation import Mask
 from flow_manip_core.robot import Context, load_rig, load_robot
 from flow_manip_learning.clips import mask_in_box, read_clip, with_estimated_depth
+from flow_manip_learning.engine import ClipRejectedError
 from flow_manip_task.cli.main import main
 from flow_manip_task.clips import lift_clip, LiftOptions
 from flow_manip_task.video import VideoWriter
@@ -96,7 +98,33 @@ def test_the_command_prints_what_came_of_it(clip_file, tmp_path, capsys):
     assert main([*arguments, '--box', *map(str, BOX)]) == 0
     assert "points of 'square' over 10 frames" in capsys.readouterr().out
     assert main(arguments) == 1
-    assert 'give --box, --mask or --segmenter' in capsys.readouterr().err
+    assert 'give --box, --mask, --moving or --segmenter' in capsys.readouterr().err
+
+
+def test_the_thing_that_moves_is_found_without_a_box(tmp_path, context):
+    # What moves from the first frame counts as a hand: this square rests for half a second.
+    path, rest = tmp_path / 'resting.mp4', 8
+    writer = VideoWriter(path)
+    for step in range(rest + FRAMES):
+        writer.add(picture(max(0, step - rest)), step / 15.0)
+    writer.close()
+    moving = options(box=None, moving=True, camera='still')
+    report = lift_clip(path, moving, tmp_path / 'out', context)
+    assert report['mask_pixels'] == pytest.approx(40 * 40, rel=0.25)
+    focal = WIDTH / 2 / np.tan(np.radians(55) / 2)
+    assert report['median_shift'] == pytest.approx((FRAMES - 1) * STEP / focal, rel=0.05)
+    with pytest.raises(ClipRejectedError, match='nothing moves far enough'):
+        lift_clip(path, replace(moving, seconds=0.5), tmp_path / 'rest', context)
+
+
+def test_a_part_of_a_clip_is_lifted(recording, clip_file, tmp_path, context):
+    box = (24 + 2 * STEP, 34, 54, 54)
+    late = options(box=box, start=2 / 15, seconds=0.3, camera='still')
+    part = lift_clip(clip_file, late, tmp_path / 'part', context)
+    assert part['frames'] in (4, 5)
+    assert part['seconds_of_clip'] == pytest.approx((part['frames'] - 1) / 15, abs=1e-3)
+    half = lift_clip(recording, options(seconds=0.1), tmp_path / 'half', context)
+    assert half['frames'] == 4  # at 30 Hz
 
 
 def test_the_thing_in_a_box_is_cut_out_by_colour():

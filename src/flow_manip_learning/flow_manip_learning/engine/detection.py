@@ -42,6 +42,7 @@ class Movers:
         groups: indices of the points of each thing that moves, the one that moves most first.
         view: the camera's part.
         places: (S, S) pixels of the first working frame that changed for good.
+        cell: distance of the grid's points [px of the working frame].
         chosen: which of the groups is meant.
     """
 
@@ -51,6 +52,7 @@ class Movers:
     groups: tuple[NDArray[np.int64], ...]
     view: StaticView
     places: Pixels
+    cell: float
     chosen: int = 0
 
     @property
@@ -58,10 +60,11 @@ class Movers:
         """Indices of the points of the chosen thing."""
         return self.groups[self.chosen]
 
-    def box(self, grid: int) -> Box:
-        """Return (x, y, width, height) of the chosen thing [px of the working frame]."""
+    @property
+    def box(self) -> Box:
+        """(x, y, width, height) of the chosen thing [px of the working frame]."""
         side = self.gripper.shape[0]
-        return box_of(self.movement.start[self.points], side / grid, (side, side))
+        return box_of(self.movement.start[self.points], self.cell, (side, side))
 
 
 def working_video(video: Video, config: DetectionConfig) -> Video:
@@ -122,7 +125,8 @@ def find_movers(
         )
     movement = measure_movement(video, tracks, view, tracker, config, cancelled)
     early = covered | (movement.early >= config.early_motion)
-    return Movers(movement, mask, early, _things(movement, early, mask, config), view, places)
+    things = _things(movement, early, mask, config)
+    return Movers(movement, mask, early, things, view, places, config.frame_size / config.grid)
 
 
 def _under(mask: Pixels, points: NDArray) -> NDArray[np.bool_]:

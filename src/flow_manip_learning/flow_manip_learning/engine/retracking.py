@@ -176,7 +176,7 @@ def _whole_box(movers: Movers, config: DetectionConfig) -> Box:
 
     A hand that holds a thing hides the points of a part of it.
     """
-    x, y, w, h = movers.box(config.grid)
+    x, y, w, h = movers.box
     place = place_under(movers.places, movers.movement.start[movers.points])
     if not place.any():
         return x, y, w, h

@@ -18,7 +18,6 @@ Picture = NDArray[np.uint8]
 PANEL = 320  # [px] width of a panel
 FRAMES = 4  # of the clip in the first row
 TAILS = 60  # tracks that are drawn
-GRID = 32  # rows and columns of points: the box is drawn half a cell around them
 BAR = 22  # [px] of a line of text
 INK, PAPER = (24, 28, 36), (250, 250, 248)
 GRIPPER, EARLY, STILL, MOVER = (200, 70, 70), (240, 170, 60), (150, 150, 150), (40, 200, 90)
@@ -103,7 +102,7 @@ def _grid(panel: Picture, movers: Movers) -> tuple[Picture, str]:
         colour = MOVER if chosen else EARLY if movers.early[index] else STILL
         at = np.rint((start + 0.5) * factor).astype(int)
         cv2.circle(panel, at.tolist(), 3 if chosen else 1, colour, -1, cv2.LINE_AA)
-    x, y, w, h = movers.box(GRID)
+    x, y, w, h = movers.box
     low = np.rint((np.array([x, y]) + 0.5) * factor).astype(int)
     high = np.rint((np.array([x + w, y + h]) + 0.5) * factor).astype(int)
     cv2.rectangle(panel, low.tolist(), high.tolist(), MOVER, 1, cv2.LINE_AA)
