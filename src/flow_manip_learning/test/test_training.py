@@ -237,6 +237,14 @@ def test_samples_without_enough_points_are_left_out_and_named(folders, tmp_path)
         prepare(scenes[:1], 1, config, tmp_path / 'q')
 
 
+def test_references_that_samples_do_not_have_are_not_made_up(folders, tmp_path):
+    overrides = tiny_overrides(folders.bert)
+    overrides['image']['references'] = True
+    config = folders.config('refs', overrides=overrides).network()
+    with pytest.raises(ConfigurationError, match='the sample has none'):
+        prepare([make_scene('a', 1)], 1, config, tmp_path / 'p')
+
+
 def test_weights_follow_what_is_known_and_seen(folders, tmp_path):
     config = folders.config('weights').network()
     batch = prepare([make_scene('a', 1)], 1, config, tmp_path / 'p').rows([0])

@@ -92,6 +92,6 @@ def tiny_overrides(bert):
             **{'queries': 2, 'map_channels': 4},
         },
         'text': {'model': str(bert), 'tokens': 12},
-        'network': {'channels': [16, 32], 'heads': 2, 'context': 16, 'patch': 2, 'vector': 16},
+        'network': {'channels': [32], 'heads': 2, 'context': 16, 'patch': 2, 'vector': 16},
         'noise': {'steps': 4},
     }

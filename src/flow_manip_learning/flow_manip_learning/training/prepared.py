@@ -17,7 +17,7 @@ import shutil
 import numpy as np
 from numpy.typing import NDArray
 
-from flow_manip_core.errors import InvalidInputError, TooFewPointsError
+from flow_manip_core.errors import ConfigurationError, InvalidInputError, TooFewPointsError
 from flow_manip_core.observation import Mask
 from flow_manip_learning.dataset import FlowSample
 from flow_manip_world_model.flow.diffusion.codec import EncodedFlow, FlowCodec
@@ -139,11 +139,16 @@ def prepare_sample(sample: FlowSample, config: FlowDiffusionConfig) -> tuple[Enc
 
     Raises:
         TooFewPointsError: its flow has too few points for the codec.
+        ConfigurationError: the network wants references, and samples carry none.
     """
     encoded = FlowCodec(config.codec).encode(sample.flow, sample.observation)
-    references: Sequence[Mask] = getattr(sample, 'references', ())
+    references: Sequence[Mask] | None = getattr(sample, 'references', None)
+    if references is None and config.image.references:
+        raise ConfigurationError(
+            f'{sample.key}: the network is to be shown references, the sample has none'
+        )
     views = make_views(
-        sample.observation, sample.object_mask, encoded.anchors, config.image, references
+        sample.observation, sample.object_mask, encoded.anchors, config.image, references or ()
     )
     return encoded, views
 

@@ -39,7 +39,7 @@ from flow_manip_world_model.progress import (
 PACKAGES = ('torch', 'diffusers', 'transformers', 'safetensors')
 MAX_CANDIDATES = 64
 WEIGHTS_NAME = 'model.safetensors'  # in a repository of the hub
-COMPACT_WEIGHTS = Path(__file__).parents[2] / 'weights' / 'compact.safetensors'
+COMPACT_WEIGHTS = Path(__file__).resolve().parents[2] / 'weights' / 'compact.safetensors'
 LEAST_WEIGHT = 0.05  # of a point that is drawn as hidden, in a rigid fit
 
 
@@ -239,7 +239,7 @@ class CompactFlow(AnimateDiffFlow):
         if not COMPACT_WEIGHTS.is_file():
             raise BackendError(
                 f'compact: no weights at {COMPACT_WEIGHTS}: the compact model has not been '
-                "trained in this checkout; run 'flow_manip train config/training/compact.yaml'"
+                "trained in this checkout; run 'flow_manip train compact'"
             )
         return COMPACT_WEIGHTS
 
