@@ -36,8 +36,8 @@ class Listener:
         """Receive what a stage made.
 
         Args:
-            name: 'instruction', 'observation', 'mask', 'references', 'candidates', 'ranking',
-                'flow', 'plan', 'outcome', 'observation_after' or 'check'.
+            name: 'instruction', 'observation', 'mask', 'references', 'candidates', 'dropped',
+                'ranking', 'flow', 'plan', 'outcome', 'observation_after' or 'check'.
             attempt: from 1.
             value: the core type of that name.
         """

@@ -44,6 +44,7 @@ from flow_manip_task.stages import (
     Cancelled,
     ManipulateRequest,
     ManipulationResult,
+    OnDropped,
     OnFrame,
     OnSegment,
     Progress,
@@ -151,6 +152,7 @@ class LocalStages:
         goal_image: NDArray[np.uint8] | None,
         seed: int,
         on_progress: Progress,
+        on_dropped: OnDropped,
         cancelled: Cancelled,
     ) -> list[ObjectFlow]:
         """Let the generator imagine the object's motion."""
@@ -164,6 +166,7 @@ class LocalStages:
             masks,
             goal_image=goal_image,
             seed=seed,
+            on_dropped=lambda number, error: on_dropped(f'{error.code} {error.name}: {error}'),
             on_progress=on_progress,
             cancelled=cancelled,
         )

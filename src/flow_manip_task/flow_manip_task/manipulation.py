@@ -291,6 +291,7 @@ class _Run:
     ) -> list[ObjectFlow]:
         with self._stage(Stage.IMAGINING, f"imagining how '{instruction.object}' moves"):
             self.known = (observation, masks[0])
+            dropped: list[str] = []
             candidates = self.stages.imagine(
                 observation,
                 instruction.text,
@@ -298,8 +299,10 @@ class _Run:
                 goal_image=self.request.goal_image,
                 seed=seed,
                 on_progress=lambda text, done: self._progress(Stage.IMAGINING, done, text),
+                on_dropped=dropped.append,
                 cancelled=self.cancelled,
             )
+            self._made('dropped', dropped)
             for flow in candidates:
                 if flow.frame_id != observation.frame_id:
                     raise InvalidInputError(

@@ -19,6 +19,7 @@ PICTURES = (
         'What the words mean',
         'The object that moves and those it is moved relative to.',
     ),
+    ('candidates.png', 'Candidates', 'What was imagined, in the order of choice, and why not.'),
     ('flow.png', 'Imagined motion', 'Where points of the object are to go, coloured by time.'),
     ('flow_3d.png', 'Imagined motion in space', 'The same points among the scene, in metres.'),
     (

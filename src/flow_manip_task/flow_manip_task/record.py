@@ -211,6 +211,11 @@ class RunRecord(Listener):
             products['mask.png'] = lambda path: _write_png(
                 path, drawing.draw_masks(observation, masks, title)
             )
+        if len(values.candidates or []) > 1 and values.ranking is not None:
+            candidates, ranking = values.candidates, values.ranking
+            products['candidates.png'] = lambda path: _write_png(
+                path, drawing.draw_candidates(observation, candidates, ranking)
+            )
         if values.flow is not None:
             flow = values.flow
             products['flow.png'] = lambda path: _write_png(
@@ -282,9 +287,11 @@ class RunRecord(Listener):
                 'traceback': result.traceback,
             },
             'stages': self._stages,
+            'dropped': list(values.dropped or []),
             'ranking': {
                 'scores': [_number(float(s)) for s in ranking.scores],
                 'vetoes': list(ranking.vetoes),
+                'note': ranking.note,
                 'order': [int(i) for i in ranking.order],
             }
             if ranking

@@ -17,6 +17,7 @@ from flow_manip_core.plan import ExecutionOutcome, Plan
 
 Cancelled = Callable[[], bool]
 Progress = Callable[[str, float], None]
+OnDropped = Callable[[str], None]
 OnSegment = Callable[[int, str, float], None]
 OnFrame = Callable[[NDArray[np.uint8], float], None]
 
@@ -28,11 +29,13 @@ class Ranking(Protocol):
         scores: (C,) 0..1 per candidate.
         vetoes: per candidate, '' where it is acceptable.
         order: indices of the acceptable ones, best first.
+        note: what one should know of how they were ranked; mostly empty.
     """
 
     scores: Sequence[float]
     vetoes: Sequence[str]
     order: Sequence[int]
+    note: str
 
 
 class ObserveStage(Protocol):
@@ -48,7 +51,10 @@ class SegmentStage(Protocol):
 
 
 class ImagineStage(Protocol):
-    """Proposes object flows; `masks[0]` is of the object that moves."""
+    """Proposes object flows; `masks[0]` is of the object that moves.
+
+    `on_dropped` is told of each candidate that failed on the way: 'code NAME: sentence'.
+    """
 
     def __call__(
         self,
@@ -59,6 +65,7 @@ class ImagineStage(Protocol):
         goal_image: NDArray[np.uint8] | None,
         seed: int,
         on_progress: Progress,
+        on_dropped: OnDropped,
         cancelled: Cancelled,
     ) -> list[ObjectFlow]: ...
 

@@ -21,6 +21,7 @@ class FakeRanking:
     scores: tuple[float, ...]
     vetoes: tuple[str, ...]
     order: tuple[int, ...]
+    note: str = ''
 
 
 @dataclass
@@ -36,6 +37,7 @@ class FakeWorld:
     boxes: tuple[scene.Box, ...] = scene.SCENE
     ends_at: Any = None  # (4, 4) motion of the cube by the robot; the planned one if None
     candidates: int = 2
+    dropped: tuple[str, ...] = ()
     order: tuple[int, ...] | None = None
     on_call: Callable[[str], None] = lambda name: None
     phrases: list[str] = field(default_factory=list)
@@ -67,11 +69,22 @@ class FakeWorld:
         return scene.mask_of(name, self.boxes)
 
     def imagine(
-        self, observation, instruction, masks, *, goal_image, seed, on_progress, cancelled
+        self,
+        observation,
+        instruction,
+        masks,
+        *,
+        goal_image,
+        seed,
+        on_progress,
+        on_dropped,
+        cancelled,
     ):
         self._called('imagine', cancelled)
         self.seeds.append(seed)
         on_progress('sampling', 0.5)
+        for text in self.dropped:
+            on_dropped(text)
         flow = scene.put_flow()
         return [replace(flow, source=f'candidate {i}') for i in range(self.candidates)]
 

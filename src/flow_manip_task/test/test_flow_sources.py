@@ -168,7 +168,7 @@ def test_the_source_answers_for_the_step_from_the_state_and_another_attempt_has_
     def imagine(seed):
         return source.imagine(
             observe(), 'put it there', [mask], goal_image=None, seed=seed,
-            on_progress=lambda text, done: None, cancelled=lambda: False,
+            on_progress=lambda text, done: None, on_dropped=None, cancelled=lambda: False,
         )[0]  # fmt: skip
 
     first, again, second = imagine(5), imagine(5), imagine(6)

@@ -62,8 +62,8 @@ def test_a_goal_that_works_goes_once_through_every_stage():
 def test_listeners_receive_every_value_that_a_stage_made():
     _, heard = run(FakeWorld())
     assert heard.values == [
-        'instruction', 'observation', 'mask', 'references', 'candidates', 'ranking', 'flow',
-        'plan', 'outcome',         'observation_after', 'check',
+        'instruction', 'observation', 'mask', 'references', 'dropped', 'candidates', 'ranking',
+        'flow', 'plan', 'outcome', 'observation_after', 'check',
     ]  # fmt: skip
 
 

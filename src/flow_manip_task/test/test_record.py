@@ -22,7 +22,8 @@ from flow_manip_task.stages import ManipulateRequest
 PUT = ManipulateRequest('put the red cube on the plate', seed=3)
 FILES = {
     'color.png', 'depth.png', 'observation.json', 'mask.png', 'flow.png', 'flow_3d.png',
-    'plan.png', 'after.png',     'execution.mp4', 'report.json', 'goal.mcap', 'index.html',
+    'candidates.png', 'plan.png', 'after.png', 'execution.mp4', 'report.json', 'goal.mcap',
+    'index.html',
 }  # fmt: skip
 
 
@@ -71,10 +72,24 @@ def test_unknown_depth_is_written_as_zero(tmp_path):
 
 
 def test_pictures_are_larger_than_the_cameras_and_not_blank(done):
-    for name in ('mask.png', 'flow.png', 'flow_3d.png', 'plan.png'):
+    for name in ('candidates.png', 'mask.png', 'flow.png', 'flow_3d.png', 'plan.png'):
         image = np.asarray(Image.open(folder_of(done[1]) / name))
         assert image.shape[1] >= 1000, name
         assert len(np.unique(image.reshape(-1, 3), axis=0)) > 500, name
+
+
+def test_the_report_says_which_candidates_were_dropped_and_how_the_rest_was_ranked(tmp_path):
+    text = '107 IMPLAUSIBLE_VIDEO: it jumps at frame 12'
+    result = run(tmp_path, world=FakeWorld(dropped=(text,), order=(1,)))
+    report = json.loads((folder_of(result) / 'report.json').read_text())
+    assert report['dropped'] == [text]
+    assert report['ranking']['vetoes'] == ['leaves the table', '']
+    assert report['ranking']['note'] == ''
+
+
+def test_a_single_candidate_needs_no_picture_of_its_own(tmp_path):
+    result = run(tmp_path, world=FakeWorld(candidates=1))
+    assert {p.name for p in folder_of(result).iterdir()} == FILES - {'candidates.png'}
 
 
 def test_the_report_says_what_happened(done):
@@ -144,7 +159,7 @@ def test_the_page_needs_nothing_but_itself(done):
     text = (folder_of(done[1]) / 'index.html').read_text(encoding='utf-8')
     seen = Page()
     seen.feed(text)
-    assert len(seen.sources) == 7
+    assert len(seen.sources) == 8
     assert all(source.startswith('data:') for source in seen.sources)
     assert not {'script', 'link', 'iframe', 'object'} & set(seen.tags)
     assert 'http://' not in text

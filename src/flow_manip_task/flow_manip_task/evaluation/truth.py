@@ -22,7 +22,7 @@ from flow_manip_mujoco.cell import SimulatedCell
 from flow_manip_mujoco.tasks import ReferenceMotion, TaskStep
 from flow_manip_task.checking import head_noun_phrase
 from flow_manip_task.evaluation.flow_sources import disturb, DREAM, NOISY, SourceSpec
-from flow_manip_task.stages import Cancelled, Progress, Stages
+from flow_manip_task.stages import Cancelled, OnDropped, Progress, Stages
 
 NUM_POINTS = 256
 MIN_POINTS = 8
@@ -36,6 +36,7 @@ class OnlyChoice:
     scores: Sequence[float] = (1.0,)
     vetoes: Sequence[str] = ('',)
     order: Sequence[int] = (0,)
+    note: str = ''
 
 
 class TruthSource:
@@ -119,6 +120,7 @@ class TruthSource:
         goal_image: NDArray[np.uint8] | None,
         seed: int,
         on_progress: Progress,
+        on_dropped: OnDropped,
         cancelled: Cancelled,
     ) -> list[ObjectFlow]:
         """Carry points of the visible surface along the reference motion from where it is now.

@@ -38,7 +38,14 @@ from flow_manip_ros.conversions import (
 from flow_manip_ros.watchdog import PeerWatch
 from flow_manip_task.recovery import recover
 from flow_manip_task.ros.observing import Observer
-from flow_manip_task.stages import Cancelled, OnFrame, OnSegment, Progress, Stages
+from flow_manip_task.stages import (
+    Cancelled,
+    OnDropped,
+    OnFrame,
+    OnSegment,
+    Progress,
+    Stages,
+)
 
 POLL = 0.01  # [s]
 PLANNING_TEXTS = {
@@ -75,6 +82,7 @@ class RankedFlows:
     scores: tuple[float, ...]
     vetoes: tuple[str, ...]
     order: tuple[int, ...]
+    note: str
 
 
 class StageClients:
@@ -157,6 +165,7 @@ class StageClients:
         goal_image: NDArray[np.uint8] | None,
         seed: int,
         on_progress: Progress,
+        on_dropped: OnDropped,
         cancelled: Cancelled,
     ) -> list[ObjectFlow]:
         """Call `generate_flow`."""
@@ -178,6 +187,8 @@ class StageClients:
             cancelled,
             lambda feedback: on_progress(feedback.stage, feedback.progress),
         )
+        for text in result.dropped:
+            on_dropped(text)
         return [flow_from_msg(candidate) for candidate in result.candidates]
 
     def select(
@@ -201,7 +212,10 @@ class StageClients:
             self._rank, request, 'world_model_node', self._timeouts.select, cancelled
         )
         return RankedFlows(
-            tuple(response.scores), tuple(response.vetoes), tuple(int(i) for i in response.order)
+            tuple(response.scores),
+            tuple(response.vetoes),
+            tuple(int(i) for i in response.order),
+            response.note,
         )
 
     def plan(
