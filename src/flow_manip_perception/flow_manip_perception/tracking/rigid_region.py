@@ -22,6 +22,12 @@ from scipy.spatial.transform import Rotation
 
 from flow_manip_core.camera import CameraModel
 from flow_manip_core.transforms import invert_transform, transform_points
+from flow_manip_perception.tracking.small_motions import (
+    exp_motion,
+    log_motion,
+    normal_equations,
+    turn_by,
+)
 from flow_manip_perception.tracking.surface import (
     Cloud,
     cloud_of,
@@ -51,6 +57,7 @@ class RigidConfig:
         inlier_distance: matched nearer than this a surface point is explained [m].
         min_inliers: share of the points in sight that must be explained.
         sure_inliers: share from which no other start is tried.
+        same_start: a start this near to where a fit ended would end there again [m].
         search: how far around a lost thing is looked for [m].
         max_points: surface points that are known, with those that came into view.
         grow_inliers: share that must be explained before some are added.
@@ -70,6 +77,7 @@ class RigidConfig:
     inlier_distance: float = field(default=0.006, metadata={'doc': 'Explained [m]'})
     min_inliers: float = field(default=0.4, metadata={'doc': 'Share explained'})
     sure_inliers: float = field(default=0.85, metadata={'doc': 'No other start is tried'})
+    same_start: float = field(default=0.005, metadata={'doc': 'Starts that are tried once [m]'})
     search: float = field(default=0.12, metadata={'doc': 'Around a lost thing [m]'})
     max_points: int = field(default=1500, metadata={'doc': 'Surface points that are known'})
     grow_inliers: float = field(default=0.75, metadata={'doc': 'Share explained, to add some'})
@@ -176,6 +184,8 @@ class RigidRegion:
         guess = exp_motion(self._velocity) @ self.pose
         best: Fit | None = None
         for start in self._starts(guess, frame, depth, tracked):
+            if best is not None and self._apart(start, best.pose) < self._config.same_start:
+                continue
             cloud = self._around(frame, depth, start)
             if len(cloud.points) < self._config.min_visible:
                 continue
@@ -223,6 +233,12 @@ class RigidRegion:
             yield moved
         if (found := self._search(frame, depth, guess)) is not None:
             yield found
+
+    def _apart(self, first: Array, second: Array) -> float:
+        """Return how far two (4, 4) poses put any surface point apart [m]."""
+        gaps = transform_points(first, self.surface.points)
+        gaps -= transform_points(second, self.surface.points)
+        return float(np.sqrt((gaps * gaps).sum(axis=1).max()))
 
     def _search(
         self, frame: NDArray[np.uint8], depth: NDArray[np.float32], guess: Array
@@ -284,7 +300,9 @@ class RigidRegion:
         chosen = self.surface.facing(start, config.model_points, self._rng)
         surface, facing = self.surface.points[chosen], self.surface.normals[chosen]
         colors, trust = self.surface.colors[chosen], self.surface.trust[chosen]
-        tree = cKDTree(np.hstack([cloud.points, cloud.colors]))
+        # It is asked a dozen times only: a tree that is balanced does not pay.
+        targets = np.hstack([cloud.points, cloud.colors])
+        tree = cKDTree(targets, balanced_tree=False, compact_nodes=False)
         reaches = np.geomspace(config.first_reach, config.last_reach, config.iterations - 3)
         for i in range(config.iterations):
             reach = reaches[min(i, len(reaches) - 1)]
@@ -340,7 +358,7 @@ class RigidRegion:
         turn = np.linalg.norm(step[:3])
         if turn > 0.2:
             step *= 0.2 / turn
-        step[3:] += center - Rotation.from_rotvec(step[:3]).as_matrix() @ center
+        step[3:] += center - turn_by(step[:3]) @ center
         return step
 
     def _shown(
@@ -438,34 +456,3 @@ class RigidRegion:
             same = np.abs(depth[v, u] - cloud.points[:, 2]) < 2 * self._config.inlier_distance
         unlike = np.linalg.norm(colors[v, u] - cloud.colors, axis=1)
         return same & (unlike < 0.15 * self._config.color_weight)
-
-
-def normal_equations(arms: Array, gaps: Array, metric: Array) -> tuple[Array, Array]:
-    """Return (6, 6) and (6,) of least squares for a small turn and shift.
-
-    Args:
-        arms: (M, 3) points from the turn's centre.
-        gaps: (M, 3) from the points to where they should be.
-        metric: (M, 3, 3) weight of each gap's directions.
-    """
-    jacobian = np.zeros((len(arms), 3, 6))
-    x, y, z = arms.T
-    jacobian[:, 0, 1], jacobian[:, 0, 2] = z, -y
-    jacobian[:, 1, 0], jacobian[:, 1, 2] = -z, x
-    jacobian[:, 2, 0], jacobian[:, 2, 1] = y, -x
-    jacobian[:, (0, 1, 2), (3, 4, 5)] = 1.0
-    weighted = np.matmul(metric, jacobian).reshape(-1, 6)
-    return weighted.T @ jacobian.reshape(-1, 6), weighted.T @ gaps.reshape(-1)
-
-
-def exp_motion(step: Array) -> Array:
-    """Return the (4, 4) motion that turns by `step[:3]` [rad], then shifts by `step[3:]` [m]."""
-    motion = np.eye(4)
-    motion[:3, :3] = Rotation.from_rotvec(step[:3]).as_matrix()
-    motion[:3, 3] = step[3:]
-    return motion
-
-
-def log_motion(motion: Array) -> Array:
-    """Undo `exp_motion`."""
-    return np.concatenate([Rotation.from_matrix(motion[:3, :3]).as_rotvec(), motion[:3, 3]])
