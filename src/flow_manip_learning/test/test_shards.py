@@ -38,9 +38,7 @@ def write(folder, count=10, *, max_shard_bytes=20_000, card=CARD):
 def assert_same(found, sample):
     assert np.array_equal(found.color, sample.color)
     assert np.array_equal(np.isnan(found.depth), np.isnan(sample.depth))
-    assert (
-        np.nanmax(np.abs(found.depth - sample.depth)) <= 0.5e-4 + 2e-7
-    )
+    assert np.nanmax(np.abs(found.depth - sample.depth)) <= 0.5e-4 + 2e-7
     assert np.array_equal(found.mask, sample.mask)
     assert np.array_equal(found.flow.points, sample.flow.points, equal_nan=True)
     for name in ('confidence', 'times', 'point_ids', 'contact'):
