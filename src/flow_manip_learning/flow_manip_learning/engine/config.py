@@ -95,7 +95,7 @@ class DetectionConfig:
     tries: int = field(default=3, metadata={'doc': 'Things looked at closer [own]'})
     min_seen: float = field(default=0.5, metadata={'doc': 'Share of frames [own]'})
     dense: bool = field(default=True, metadata={'doc': 'Where it changed [own]'})
-    arm_weight: float = field(default=0.25, metadata={'doc': 'Of parts of the arm [own]'})
+    arm_weight: float = field(default=0.05, metadata={'doc': 'Of parts of the arm [own]'})
     max_recolour: float = field(default=45.0, metadata={'doc': 'Of a patch [levels, own]'})
     min_vacated: float = field(default=2.0, metadata={'doc': 'Of the median change [own]'})
     max_return: float = field(default=0.3, metadata={'doc': 'Of the displacement [own]'})
@@ -137,7 +137,7 @@ class EngineConfig:
         gripper: A1.
         detection: A2 to A8.
         ego_motion: A9, of clips with depth; without depth a homography is fitted.
-        lifting: A11.
+        lifting: A11. A point hidden for half of the clip stays, as in `min_seen`.
         tracker: backend; CoTracker3 in the paper.
         depth: backend of clips without a sensor's, or 'plane': everything at `distance`.
         fov_degrees: horizontal field of view where nobody knows the camera.
@@ -151,7 +151,7 @@ class EngineConfig:
     gripper: GripperConfig = field(default_factory=GripperConfig)
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     ego_motion: EgoMotionConfig = field(default_factory=EgoMotionConfig)
-    lifting: LiftingConfig = field(default_factory=LiftingConfig)
+    lifting: LiftingConfig = field(default_factory=lambda: LiftingConfig(min_share=0.5))
     tracker: str = field(default='lucas_kanade', metadata={'doc': 'cotracker in [paper]'})
     depth: str = field(default='plane', metadata={'doc': 'Depth Anything V2 in [paper]'})
     fov_degrees: float = field(default=55.0, metadata={'doc': 'Assumed camera [code]'})

@@ -32,6 +32,7 @@ from flow_manip_perception.tracking import TRACKERS
 from flow_manip_perception.video_to_flow import scaled_camera
 
 PLANE = 'plane'
+LAST_SEEN = 0.25  # share of the object's points that the last step of a sample shows
 
 
 @dataclass(frozen=True)
@@ -245,8 +246,12 @@ class ClipEngine:
         notes: ClipNotes,
         cancelled: Callable[[], bool],
     ) -> ObjectFlow:
-        """Lift the object's tracks in the sample's steps (A11)."""
-        steps = len(tracks.times)
+        """Lift the object's tracks in the sample's steps (A11), up to where it is last seen."""
+        counts = tracks.visible.sum(axis=1)
+        enough = max(self._config.lifting.min_points, LAST_SEEN * counts[0])
+        seen = np.flatnonzero(counts >= enough)
+        # A hand that covers the object at the end takes nothing away from what went before.
+        steps = max(int(seen[-1]) + 1 if len(seen) else 0, 2)
         keep = np.unique(
             np.linspace(0, steps - 1, min(self._config.num_frames, steps)).round().astype(int)
         )
