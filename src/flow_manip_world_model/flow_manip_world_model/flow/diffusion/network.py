@@ -61,7 +61,7 @@ class FlowDiffusion(nn.Module):
                 self.unet = _adapted_unet(network, local_files_only=local_files_only)
             else:
                 self.unet = _new_unet(config, self.conditions.map_channels)
-        except (OSError, ValueError) as error:
+        except (ImportError, OSError, ValueError) as error:  # peft may be missing
             raise BackendError(f'{config.name}: {error}') from error
         if self.unet.config.cross_attention_dim != network.context:
             raise BackendError(
