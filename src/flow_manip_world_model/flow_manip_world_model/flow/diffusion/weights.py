@@ -48,6 +48,7 @@ def save_weights(
     }
     unfinished = path.with_suffix('.unfinished')
     save_file(stored, unfinished, metadata=metadata)
+    unfinished.chmod(0o644)  # safetensors writes files that only their owner may read
     unfinished.replace(path)
 
 
