@@ -4,16 +4,24 @@
 TOPP-RA (Pham and Pham 2018): along q(s) the state is the squared path speed x = (ds/dt)^2 and the
 control is u = d2s/dt2, so velocity and acceleration limits are linear in (x, u). One backward pass
 finds the largest x from which the rest of the path can still be stopped in time, one forward pass
-takes the largest u that stays below it. With the flow's own time as s, the wish is the bound x <=
-1: the flow's times are kept wherever the joints can follow.
+takes the largest u that stays below it (the library toppra). With the flow's own time as s, the
+wish is the bound x <= 1: the flow's times are kept wherever the joints can follow.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+import logging
 
 import numpy as np
 from scipy.interpolate import BSpline, CubicSpline
+from toppra.algorithm import TOPPRA
+from toppra.constraint import (
+    DiscretizationType,
+    JointAccelerationConstraint,
+    JointVelocityConstraint,
+)
+from toppra.interpolator import AbstractGeometricPath
 
 from flow_manip_core.errors import LimitsError
 from flow_manip_core.plan import Trajectory
@@ -22,10 +30,13 @@ from flow_manip_planning.kinematics import Array
 # Cells of the grid: at least so many, more where rounded corners give many pieces to turn in.
 NUM_GRID, CELLS_PER_PIECE, MAX_GRID = 200, 4, 800
 TINY = 1e-9
+UNBOUNDED = 1e9
 # Limits hold at the grid points exactly; between them this reserve covers the curve of the path.
 RESERVE = 0.97
 MAX_DILATION = 1.5
 MAX_SLOWDOWNS = 4
+# It says in its log what is raised here.
+logging.getLogger('toppra').setLevel(logging.CRITICAL)
 
 
 def corner_spline(corners: Array, max_deviation: float) -> BSpline:
@@ -70,14 +81,8 @@ def time_path(
             numbers.
     """
     grid = _grid(path)
-    first, second = path(grid, 1), path(grid, 2)
     squared = _squared_speeds(
-        first,
-        second,
-        np.diff(grid),
-        RESERVE * max_velocity,
-        RESERVE * max_acceleration,
-        max_speed,
+        path, grid, RESERVE * max_velocity, RESERVE * max_acceleration, max_speed
     )
     trajectory = _sample(path, grid, squared, joint_names, rate)
     for _ in range(MAX_SLOWDOWNS):
@@ -127,75 +132,78 @@ def check_limits(trajectory: Trajectory, max_velocity: Array, max_acceleration: 
 
 
 def _squared_speeds(
-    first: Array,
-    second: Array,
-    steps: Array,
+    path: CubicSpline | BSpline,
+    grid: Array,
     max_velocity: Array,
     max_acceleration: Array,
     max_speed: float | None,
 ) -> Array:
-    """Return (G,) squared path speeds by the two passes of TOPP-RA."""
-    with np.errstate(divide='ignore'):
-        ceiling = ((max_velocity / np.abs(first)) ** 2).min(axis=1)
+    """Return (G,) squared path speeds by the two passes of TOPP-RA.
+
+    Raises:
+        LimitsError: the path cannot be followed; the message says how far it can.
+    """
+    timed = _TimedPath(path, max_speed is not None)
     if max_speed is not None:
-        ceiling = np.minimum(ceiling, max_speed**2)
-    # A path that stands still somewhere has no ceiling there; the step size gives one that never
-    # binds.
-    ceiling = np.minimum(ceiling, 1e8)
+        # s itself as one joint more: its velocity is the path's speed.
+        max_velocity = np.append(max_velocity, max_speed)
+        max_acceleration = np.append(max_acceleration, UNBOUNDED)
     # Both ends of a cell are bound with the control of the cell (the paper's interpolation
     # scheme).
-    rows = np.concatenate([first[:-1], first[1:] + 2 * steps[:, None] * second[1:]], axis=1)
-    bends = np.concatenate([second[:-1], second[1:]], axis=1)
-    limits = np.tile(max_acceleration, 2)
-    controllable = np.zeros(len(first))
-    for i in range(len(first) - 2, -1, -1):
-        bound = _largest_controllable(rows[i], bends[i], limits, controllable[i + 1], 2 * steps[i])
-        controllable[i] = min(bound, ceiling[i])
-    squared = np.zeros(len(first))
-    for i in range(len(first) - 1):
-        u = _largest_acceleration(rows[i], bends[i], limits, squared[i])
-        squared[i + 1] = np.clip(squared[i] + 2 * steps[i] * u, 0.0, controllable[i + 1])
-        # From a momentary stop every path goes on; two in a row would last for ever.
-        if max(squared[i], squared[i + 1]) <= TINY * controllable.max() and i + 2 < len(first):
-            raise LimitsError(
-                f'the motion stalls {i + 1}/{len(first) - 1} of the way: '
-                'acceleration limits cannot carry the path'
-            )
+    limits = [
+        JointVelocityConstraint(np.stack([-max_velocity, max_velocity], axis=1)),
+        JointAccelerationConstraint(
+            np.stack([-max_acceleration, max_acceleration], axis=1),
+            discretization_scheme=DiscretizationType.Interpolation,
+        ),
+    ]
+    solver = TOPPRA(limits, timed, gridpoints=grid, solver_wrapper='seidel')
+    _, speeds, _ = solver.compute_parameterization(0.0, 0.0)
+    if speeds is None or not np.isfinite(speeds).all():
+        known = solver.problem_data.sd_vec
+        raise _stall(0 if known is None else int(np.isfinite(known).sum()), len(grid))
+    squared = np.asarray(speeds, dtype=np.float64) ** 2
+    # From a momentary stop every path goes on; two in a row would last for ever.
+    still = squared <= TINY * squared.max()
+    stalled = np.flatnonzero(still[:-2] & still[1:-1])
+    if len(stalled):
+        raise _stall(int(stalled[0]) + 1, len(grid))
     return squared
 
 
-def _largest_controllable(
-    first: Array, second: Array, limit: Array, following: float, step: float
-) -> float:
-    """Return the largest x from which some u keeps the limits and lands in 0..`following`.
-
-    Every bound on u is a line in x; the largest x is where a lower line first crosses an upper
-    one.
-    """
-    moving = np.abs(first) > TINY
-    center, half = -second[moving] / first[moving], limit[moving] / np.abs(first[moving])
-    # Upper lines of u, then lower ones, as offset + slope * x.
-    upper = np.stack([np.append(half, following / step), np.append(center, -1.0 / step)])
-    lower = np.stack([np.append(-half, 0.0), np.append(center, -1.0 / step)])
-    gap = upper[0][None, :] - lower[0][:, None]
-    closing = lower[1][:, None] - upper[1][None, :]
-    with np.errstate(divide='ignore', invalid='ignore'):
-        crossing = np.where(closing > TINY, gap / closing, np.inf)
-        still = np.where(
-            np.abs(second[~moving]) > TINY, limit[~moving] / np.abs(second[~moving]), np.inf
-        )
-    return float(min(crossing.min(), still.min(initial=np.inf)))
-
-
-def _largest_acceleration(first: Array, second: Array, limit: Array, squared: float) -> float:
-    """Return the largest u at squared speed `squared`."""
-    moving = np.abs(first) > TINY
-    if not moving.any():
-        return np.inf
-    bound = (limit[moving] - np.sign(first[moving]) * second[moving] * squared) / np.abs(
-        first[moving]
+def _stall(reached: int, num_grid: int) -> LimitsError:
+    return LimitsError(
+        f'the motion stalls {reached}/{num_grid - 1} of the way: acceleration limits cannot carry '
+        'the path'
     )
-    return float(bound.min())
+
+
+class _TimedPath(AbstractGeometricPath):  # type: ignore[misc]
+    """A spline as toppra wants it, with s itself as one coordinate more where that is wanted."""
+
+    def __init__(self, path: CubicSpline | BSpline, with_parameter: bool) -> None:
+        self._path, self._with_parameter = path, with_parameter
+        self._knots = path.x if isinstance(path, CubicSpline) else path.t
+
+    def __call__(self, s: Array, order: int = 0) -> Array:
+        values = np.asarray(self._path(s, order))
+        if not self._with_parameter:
+            return values
+        s = np.asarray(s, dtype=np.float64)
+        parameter = (s, np.ones_like(s), np.zeros_like(s))[order]
+        return np.concatenate([values, parameter[..., None]], axis=-1)
+
+    @property
+    def dof(self) -> int:
+        return int(np.shape(self._path(self._knots[0]))[-1]) + self._with_parameter
+
+    @property
+    def path_interval(self) -> Array:
+        return np.array([self._knots[0], self._knots[-1]])
+
+    @property
+    def waypoints(self) -> None:
+        return None
 
 
 def _sample(
