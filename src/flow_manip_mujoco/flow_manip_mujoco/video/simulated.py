@@ -305,21 +305,25 @@ class SimulatedVideo:
         """Draw all frames of a take."""
         config, steps = self.config, len(take.poses)
         told = draw_depth_truth(config.depth, steps, rng)
-        frames: list[NDArray[np.uint8]] = []
-        depths: list[NDArray[np.float32]] = []
+        frames, depths = np.empty(0, np.uint8), np.empty(0, np.float32)
         for i in range(steps):
             _stop_if(cancelled, f'at frame {i} of {steps}')
-            color, depth = stage.draw(take, i, _hand_at(hands, i))
+            # Before and after the motion nothing changes but grain, light and depth's errors.
+            if i == 0 or not take.rests(i) or not _same(hands, i):
+                color, depth = stage.draw(take, i, _hand_at(hands, i))
+            if i == 0:
+                frames = np.empty((steps, *color.shape), np.uint8)
+                depths = np.empty((steps if config.with_depth else 0, *depth.shape), np.float32)
             _stop_if(cancelled, f'at frame {i} of {steps}')
-            frames.append(disturb_colour(color, take.gain[i], config.noise, rng))
+            frames[i] = disturb_colour(color, take.gain[i], config.noise, rng)
             if config.with_depth:
                 _stop_if(cancelled, f'at frame {i} of {steps}')
-                depths.append(disturb_depth(depth, told, i, config.depth, rng))
+                depths[i] = disturb_depth(depth, told, i, config.depth, rng)
             report((i + 1) / steps)
         film = {
-            'frames': np.stack(frames),
+            'frames': frames,
             'times': np.arange(steps) / config.rate,
-            'depth': np.stack(depths) if depths else None,
+            'depth': depths if config.with_depth else None,
             'camera_poses': take.camera if config.with_camera_poses else None,
         }
         return film, told
@@ -359,6 +363,11 @@ def _truth(setting: Setting, take: Take, told: DepthTruth, times: Array) -> Vide
         depth_scale=told.scale,
         depth_shift=told.shift,
     )
+
+
+def _same(values: Array | None, frame: int) -> bool:
+    """Say whether (T, ...) values, if any, are what they were a frame before."""
+    return values is None or np.array_equal(values[frame], values[frame - 1], equal_nan=True)
 
 
 def _hand_at(hands: Array | None, frame: int) -> Array | None:

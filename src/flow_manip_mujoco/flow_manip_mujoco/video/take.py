@@ -101,6 +101,12 @@ class Take:
     ghost: Array | None = None
     failure: str = ''
 
+    def rests(self, frame: int) -> bool:
+        """Say whether a frame, not the first, shows what the one before shows, but for gain."""
+        drawn = (self.poses, self.stretch, self.tinted, self.visible, self.camera, self.zoom)
+        moving = drawn if self.ghost is None else (*drawn, self.ghost)
+        return all(np.array_equal(a[frame], a[frame - 1], equal_nan=True) for a in moving)
+
 
 def good_take(setting: Setting) -> Take:
     """Return the video in which the object moves as it should."""
