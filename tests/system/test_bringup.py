@@ -142,7 +142,14 @@ def test_nodes_and_libraries_make_the_same_flow_and_plan(robot, fresh_scene):
     quiet = {'cancelled': lambda: False}
     masks = [stages.segment(seen, phrase, **quiet) for phrase in ('red cube', 'plate')]
     flows = stages.imagine(
-        seen, text, masks, goal_image=None, seed=seed, on_progress=lambda *_: None, **quiet
+        seen,
+        text,
+        masks,
+        goal_image=None,
+        seed=seed,
+        on_progress=lambda *_: None,
+        on_dropped=lambda *_: None,
+        **quiet,
     )
     flow = flows[stages.select(seen, text, masks[0], flows, **quiet).order[0]]
     plan = stages.plan(seen, masks[0], flow, seed=seed, on_stage=lambda *_: None, **quiet)

@@ -52,7 +52,7 @@ def test_a_part_is_seen_at_the_end_of_its_flow_and_where_it_is_not(cell, name):
     mask = source.segment(before, step.object, cancelled=never)
     (flow,) = source.imagine(
         before, step.instruction, [mask], goal_image=None, seed=0,
-        on_progress=lambda text, done: None, cancelled=never,
+        on_progress=lambda text, done: None, on_dropped=None, cancelled=never,
     )  # fmt: skip
     instruction = Instruction(step.instruction, '', step.object)
     end = step.reference_motion(cell).poses[-1]

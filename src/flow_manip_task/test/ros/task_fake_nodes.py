@@ -80,6 +80,7 @@ class FakeStage(PlainNode):
         def on_progress(text, done):
             handle.publish_feedback(GenerateFlow.Feedback(stage=text, progress=done))
 
+        dropped: list[str] = []
         flows = self.world.imagine(
             observation_from_msg(handle.request.observation),
             handle.request.instruction,
@@ -87,8 +88,10 @@ class FakeStage(PlainNode):
             goal_image=None,
             seed=handle.request.seed,
             on_progress=on_progress,
+            on_dropped=dropped.append,
             cancelled=cancelled,
         )
+        result.dropped = dropped
         result.candidates = [msg_from_flow(flow) for flow in flows]
 
     def _plan(self, handle, result, cancelled):
