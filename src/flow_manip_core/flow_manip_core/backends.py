@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from flow_manip_core.config import config_root, from_mapping, load_yaml
 from flow_manip_core.errors import ConfigurationError, UnknownPipelineError
-from flow_manip_core.registry import Registry
+from flow_manip_core.registry import missing_package, Registry
 from flow_manip_core.robot import Context
 
 T = TypeVar('T')
@@ -23,7 +23,7 @@ def create_backend(registry: Registry[T], parameters: Mapping[str, Any], context
     """Build the backend that ``parameters['backend']`` names from the parameters under that name.
 
     Raises:
-        BackendError: it is unknown or cannot be imported.
+        BackendError: it is unknown or cannot be imported, or a package that it needs is missing.
         ConfigurationError: a parameter is unknown, missing or of the wrong type.
     """
     name = parameters.get('backend')
@@ -32,7 +32,10 @@ def create_backend(registry: Registry[T], parameters: Mapping[str, Any], context
     cls = registry.load(name)
     values = parameters.get(name, {})
     config = from_mapping(cls.Config, values, where=f'{registry.kind}.{name}')  # type: ignore[attr-defined]
-    return cls(config, context)  # type: ignore[call-arg]
+    try:
+        return cls(config, context)  # type: ignore[call-arg]
+    except ImportError as error:
+        raise missing_package(registry.kind, name, error) from error
 
 
 def pipeline_parameters(pipeline: str, robot: str) -> dict[str, dict[str, Any]]:

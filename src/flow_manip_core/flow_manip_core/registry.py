@@ -32,6 +32,14 @@ INSTALL_COMMANDS = {
 }
 
 
+def missing_package(kind: str, name: str, error: ImportError) -> BackendError:
+    """Return the error of a missing package, with the command that installs it."""
+    missing = (error.name or '').partition('.')[0]
+    command = INSTALL_COMMANDS.get(missing)
+    hint = f'; install it with: {command}' if command else ''
+    return BackendError(f"{kind} backend '{name}': {error}{hint}")
+
+
 class Registry(Generic[T]):
     """A table from short name to ``module:Class``; nothing is imported until it is chosen.
 
@@ -60,9 +68,6 @@ class Registry(Generic[T]):
         try:
             return getattr(import_module(module), attribute)
         except ImportError as error:
-            missing = (error.name or '').partition('.')[0]
-            command = INSTALL_COMMANDS.get(missing)
-            hint = f'; install it with: {command}' if command else ''
-            raise BackendError(f"{self.kind} backend '{name}': {error}{hint}") from error
+            raise missing_package(self.kind, name, error) from error
         except AttributeError as error:
             raise BackendError(f"{self.kind} backend '{name}': {error}") from error

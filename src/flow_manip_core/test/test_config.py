@@ -92,6 +92,21 @@ def test_a_missing_known_package_comes_with_the_command_that_installs_it(monkeyp
         Registry('view', {'v': 'viser:ViserServer'}).load('v')
 
 
+def test_a_package_that_is_missing_when_a_backend_is_built_is_answered_the_same(monkeypatch):
+    class Heavy:
+        Config = Backend.Config
+
+        def __init__(self, config, context):
+            import viser  # noqa: F401
+
+    monkeypatch.setitem(__import__('sys').modules, 'viser', None)
+    registry = Registry('toy', {})
+    monkeypatch.setattr(registry, 'load', {'heavy': Heavy}.get)
+    context = Context(load_robot('franka'), load_rig('tabletop'))
+    with pytest.raises(BackendError, match=r"toy backend 'heavy'.*pip install viser"):
+        create_backend(registry, {'backend': 'heavy'}, context)
+
+
 def test_a_path_needs_no_registration():
     assert BACKENDS.load('fractions:Fraction').__name__ == 'Fraction'
 

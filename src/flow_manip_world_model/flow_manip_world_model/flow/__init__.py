@@ -12,7 +12,7 @@ from flow_manip_core.config import from_mapping
 from flow_manip_core.errors import ConfigurationError, FlowManipError
 from flow_manip_core.flow import ObjectFlow
 from flow_manip_core.observation import Mask, Observation
-from flow_manip_core.registry import Registry
+from flow_manip_core.registry import missing_package, Registry
 from flow_manip_core.robot import Context
 from flow_manip_world_model.progress import (
     candidate_stage,
@@ -116,6 +116,9 @@ def create_flow_generator(parameters: Mapping[str, Any], context: Context) -> Fl
     cls: Any = FLOW_GENERATORS.load(name)
     config = from_mapping(cls.Config, parameters.get(name, {}), where=f'flow.{name}')
     parts = getattr(cls, 'PARTS', None)
-    if parts is None:
-        return cls(config, context)
-    return cls(config, context, {part: parameters.get(part, {}) for part in parts})
+    try:
+        if parts is None:
+            return cls(config, context)
+        return cls(config, context, {part: parameters.get(part, {}) for part in parts})
+    except ImportError as error:
+        raise missing_package(FLOW_GENERATORS.kind, name, error) from error
