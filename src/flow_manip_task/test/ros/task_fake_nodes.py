@@ -54,6 +54,9 @@ class FakeStage(PlainNode):
             self._serve(PlanFromFlow, 'plan_from_flow', self._plan)
         if name == 'control_node':
             self._serve(ExecutePlan, 'execute_plan', self._execute)
+            # Segments end at once here: what nobody was there to hear yet is said again.
+            self._report = None
+            self.create_timer(0.1, self._report_again, callback_group=group)
 
     def _serve(self, kind, name, work):
         self.servers.append(SingleGoalServer(self, kind, name, work))
@@ -108,15 +111,25 @@ class FakeStage(PlainNode):
         result.plan = msg_from_plan(plan)
         result.grasps = msg_from_grasps(plan.considered, plan.rejections, result.plan.header)
 
+    def _report_again(self):
+        if (report := self._report) is not None:
+            report()
+
     def _execute(self, handle, result, cancelled):
-        outcome = self.world.execute(
-            plan_from_msg(handle.request.plan),
-            on_segment=lambda index, name, progress: handle.publish_feedback(
-                ExecutePlan.Feedback(segment=index, name=name, progress=progress)
-            ),
-            on_frame=lambda image, time: None,
-            cancelled=cancelled,
-        )
+        def on_segment(index, name, progress):
+            feedback = ExecutePlan.Feedback(segment=index, name=name, progress=progress)
+            self._report = lambda: handle.publish_feedback(feedback)
+            self._report()
+
+        try:
+            outcome = self.world.execute(
+                plan_from_msg(handle.request.plan),
+                on_segment=on_segment,
+                on_frame=lambda image, time: None,
+                cancelled=cancelled,
+            )
+        finally:
+            self._report = None
         result.segments_done = outcome.segments_done
         result.final_gripper_width = outcome.final_gripper_width
 
